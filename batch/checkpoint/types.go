@@ -1,0 +1,133 @@
+package checkpoint
+
+import "time"
+
+// Status is what the result says of a line of the list.
+type Status string
+
+// The statuses of a task. Sending is for the time of a call only: a task that
+// is found in it when no runner is at work is in doubt.
+const (
+	Pending       Status = "pending"
+	Sending       Status = "sending"
+	Accepted      Status = "accepted"
+	AlreadyActive Status = "already-active"
+	Refused       Status = "refused"
+	Failed        Status = "failed"
+	InDoubt       Status = "in-doubt"
+	Skipped       Status = "skipped"
+)
+
+// Final says that nothing more will be done for a task of this status unless
+// somebody asks for it.
+func (s Status) Final() bool {
+	switch s {
+	case Accepted, AlreadyActive, Refused, Failed, Skipped:
+		return true
+	}
+	return false
+}
+
+// Key is whose quota a call counts against.
+type Key struct{ Cloud, Tenant, Application string }
+
+// String is the form in which attempts carry it.
+func (k Key) String() string { return k.Cloud + "|" + k.Tenant + "|" + k.Application }
+
+// Batch is what is to be done from one list.
+type Batch struct {
+	ID         int64
+	Name       string
+	Key        Key
+	Host       string
+	Simulated  bool
+	Created    time.Time
+	List       string
+	ListDigest string
+	PlanDigest string
+	Columns    []string
+	Options    string // JSON
+	Closed     string // why no run goes on with it; empty while one may
+	Events     int64
+	Head       string // hash of the last event of its chain
+}
+
+// Run is one execution of the program on a batch.
+type Run struct {
+	Batch, ID       int64
+	What            string
+	Who, Host       string
+	PID             int64
+	Version, Agreed string
+	Started         time.Time
+	Grace           time.Duration // how long after the last sign of life a call can still take effect
+	Alive, Ended    time.Time
+	Why             string
+	Code            int
+}
+
+// Action is a machine action as the API told of it. Times are kept as text:
+// they are evidence, and nothing is computed from them here.
+type Action struct {
+	ID        string `json:"id"`
+	Type      string `json:"type,omitempty"`
+	Status    string `json:"status,omitempty"`
+	Requestor string `json:"requestor,omitempty"`
+	Created   string `json:"created,omitempty"`
+	Updated   string `json:"updated,omitempty"`
+	Error     string `json:"error,omitempty"`
+}
+
+// Task is one line of a list.
+type Task struct {
+	Batch, N, Position int64
+	File               string
+	Line               int
+	Device             string // 40 hexadecimal characters, or what stood in the list
+	Name, Comment      string
+	Extra              []string
+	Status             Status
+	Reason             string
+	Attempts           int // those that were spent
+	Tries404           int
+	NotBefore          time.Time
+	DoubtSince         time.Time // when the call in doubt was reserved
+	DoubtUntil         time.Time // last moment at which it can take effect
+	Attempt            int64     // the last one
+	Action             Action
+	Health             string
+}
+
+// Attempt is one HTTP request.
+type Attempt struct {
+	Batch, ID, Run int64
+	Key, Kind      string
+	N              int64
+	Device         string
+	Number         int
+	Tag            string
+	Reserved, Over time.Time
+	Outcome        string
+	Sent           bool
+	Status         int
+	Code           string
+	Message        string
+	Target         string
+	RequestID      string
+	Date           time.Time // the server's
+}
+
+// micros is how times stand in the database.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
