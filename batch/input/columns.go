@@ -1,0 +1,255 @@
+package input
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Names of columns as programs and people write them, without case, spaces,
+// '_' and '-'. Of several, the one that stands first in its list is taken.
+var (
+	idNames      = []string{"machineid", "deviceid", "id", "mdedeviceid", "defenderdeviceid"}
+	nameNames    = []string{"computerdnsname", "devicename", "machinename", "computername", "hostname", "fqdn", "dnsname", "displayname", "name", "device", "computer", "machine", "host"}
+	commentNames = []string{"comment", "comments", "kommentar", "commentaire", "comentario", "commento"}
+	entraNames   = []string{"aaddeviceid", "azureaddeviceid", "entradeviceid", "microsoftentradeviceid", "entraid"}
+)
+
+// resultColumns are the columns of our own result CSV, in its order.
+var resultColumns = []string{
+	"Line", colID, colName, colComment, "Status", "Reason", "MachineActionId", "ActionStatus",
+	"ActionRequestor", "ActionCreatedAt", "HttpStatus", "ErrorCode", "Error", "ErrorTarget",
+	"RequestId", "Attempts", "SentAt", "AnsweredAt", "TenantId",
+}
+
+// plainName returns a column's name as it is compared.
+func plainName(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case ' ', '\u00a0', '_', '-':
+			return -1
+		}
+		return r
+	}, strings.ToLower(strings.TrimSpace(s)))
+}
+
+// isKnown reports whether a cell is the name of a column that we look for.
+func isKnown(cell string, opt Options) bool {
+	name := plainName(cell)
+	if name == "" {
+		return false
+	}
+	for _, names := range [][]string{idNames, nameNames, commentNames, entraNames} {
+		if slices.Contains(names, name) {
+			return true
+		}
+	}
+	return slices.Contains([]string{plainName(opt.IDColumn), plainName(opt.CommentColumn), plainName(opt.NameColumn)}, name)
+}
+
+// none is the index of a column that the list does not have.
+const none = -1
+
+// layout says which column is which.
+type layout struct {
+	header            bool // the first row is names, not data
+	names             []string
+	id, name, comment int // indices, or none
+	entra             int
+	own               bool  // the list is a result CSV of ours
+	dropped           []int // its columns that are not taken
+	notes             []string
+}
+
+// column is what the sample says about one column.
+type column struct {
+	name    string // as in the list
+	plain   string
+	filled  int // cells that are not empty
+	ids     int
+	guids   int
+	example string // the first id, or else the first filled cell
+}
+
+// mostly reports whether n of the column's cells are most of them.
+func (c column) mostly(n int) bool { return n > 0 && n*2 > c.filled }
+
+// chooser settles a layout. Its methods refuse with a *Problem.
+type chooser struct {
+	file string
+	opt  Options
+	cols []column
+}
+
+// choose settles which column is which, by the names in the header and the
+// values in the sample.
+func choose(file string, s sample, opt Options) (layout, error) {
+	l := layout{header: hasHeader(s.rows, opt), id: none, name: none, comment: none, entra: none}
+	ch := &chooser{file: file, opt: opt, cols: columns(s.rows, l.header)}
+	for _, c := range ch.cols {
+		l.names = append(l.names, c.name)
+	}
+	var err error
+	if l.own, l.dropped = ownResult(l.names); l.own && l.header {
+		l.id, l.name, l.comment = slices.Index(l.names, colID), slices.Index(l.names, colName), slices.Index(l.names, colComment)
+	}
+	if !l.own || opt.CommentColumn != "" {
+		if l.comment, err = ch.named("comment", opt.CommentColumn, commentNames); err != nil {
+			return layout{}, err
+		}
+	}
+	if !l.own || opt.NameColumn != "" {
+		if l.name, err = ch.named("name", opt.NameColumn, nameNames); err != nil {
+			return layout{}, err
+		}
+	}
+	l.entra = ch.entra()
+	if !l.own || opt.IDColumn != "" {
+		if l.id, err = ch.id(&l); err != nil {
+			return layout{}, err
+		}
+	}
+	if opt.NamesOK {
+		ch.namesOnly(&l)
+	}
+	if l.id == none && l.name == none && l.entra == none {
+		return layout{}, ch.refuse(KindColumn, "no column holds device names, device ids or Entra device ids: its columns are "+quoteAll(l.names),
+			"name the column with --name-column or --id-column")
+	}
+	l.explain(ch)
+	return l, nil
+}
+
+func (ch *chooser) refuse(kind Kind, text, hint string) error {
+	return &Problem{File: ch.file, Kind: kind, Text: text, Hint: hint}
+}
+
+// hasHeader reports whether the first row is names: a row with a known name
+// is, a row with an id, a GUID or what was left of one is not. Of neither, it
+// is a header, unless it could be a list of names and nothing else.
+func hasHeader(rows [][]string, opt Options) bool {
+	if len(rows) == 0 {
+		return true
+	}
+	for _, cell := range rows[0] {
+		if isKnown(cell, opt) {
+			return true
+		}
+	}
+	for _, cell := range rows[0] {
+		switch _, kind := parseID(cell); kind {
+		case "", KindGUID, KindDamaged, KindShort, KindLong:
+			return false
+		}
+	}
+	return !opt.NamesOK || len(rows[0]) > 1
+}
+
+// columns returns what the sample says about each column. Columns without a
+// header are called as Excel calls them.
+func columns(rows [][]string, header bool) []column {
+	width := 0
+	for _, row := range rows {
+		width = max(width, len(row))
+		if header {
+			break
+		}
+	}
+	cols := make([]column, width)
+	for i := range cols {
+		cols[i].name = fmt.Sprintf("Column%d", i+1)
+		if header {
+			cols[i].name = strings.TrimSpace(clean(rows[0][i]))
+		}
+		cols[i].plain = plainName(cols[i].name)
+	}
+	if header && len(rows) > 0 {
+		rows = rows[1:]
+	}
+	for _, row := range rows {
+		for i := range min(width, len(row)) {
+			cols[i].add(trimID(row[i]))
+		}
+	}
+	return cols
+}
+
+func (c *column) add(cell string) {
+	if cell == "" {
+		return
+	}
+	c.filled++
+	switch {
+	case isID(cell):
+		if c.ids++; c.ids == 1 {
+			c.example = cell
+		}
+	case guid.MatchString(cell):
+		c.guids++
+	}
+	if c.example == "" {
+		c.example = cell
+	}
+}
+
+// ownResult reports whether all columns of our result CSV are there, and which
+// of the columns are to be dropped. A column that bears the name of one of ours
+// for the second time came along from the list of that run.
+func ownResult(names []string) (bool, []int) {
+	var dropped []int
+	for _, name := range resultColumns {
+		i := slices.Index(names, name)
+		if i < 0 {
+			return false, nil
+		}
+		if name != colID && name != colName && name != colComment {
+			dropped = append(dropped, i)
+		}
+	}
+	return true, dropped
+}
+
+// named returns the column that a flag names, or else the first whose name is
+// among the known ones.
+func (ch *chooser) named(what, flag string, known []string) (int, error) {
+	if flag != "" {
+		return ch.flagged(what, flag)
+	}
+	for _, name := range known {
+		found := ch.withName(name)
+		if len(found) > 1 {
+			return none, ch.refuse(KindColumn, fmt.Sprintf("%d columns are called %s", len(found), quote(ch.cols[found[0]].name)),
+				fmt.Sprintf("rename the ones that are not meant, or name another column with --%s-column", what))
+		}
+		if len(found) == 1 {
+			return found[0], nil
+		}
+	}
+	return none, nil
+}
+
+// flagged returns the column that --id-column or one of its like names.
+func (ch *chooser) flagged(what, flag string) (int, error) {
+	found := ch.withName(plainName(flag))
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		var names []string
+		for _, c := range ch.cols {
+			names = append(names, c.name)
+		}
+		return none, ch.refuse(KindColumn, fmt.Sprintf("no column is called %s, as --%s-column says: its columns are %s", quote(flag), what, quoteAll(names)), "")
+	}
+	return none, ch.refuse(KindColumn, fmt.Sprintf("%d columns are called %s, as --%s-column says", len(found), quote(flag), what),
+		"rename the ones that are not meant")
+}
+
+func (ch *chooser) withName(plain string) (found []int) {
+	for i, c := range ch.cols {
+		if c.plain == plain {
+			found = append(found, i)
+		}
+	}
+	return found
+}

@@ -1,0 +1,133 @@
+package input
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+)
+
+// decoded is a list's text as UTF-8 without a byte order mark.
+type decoded struct {
+	io.Reader
+	mark  string // the encoding that a byte order mark named, or ""
+	guess *guess // nil when a byte order mark named the encoding
+}
+
+// decode returns the text of r. A byte order mark names the encoding; without
+// one the text is UTF-8, or Windows-1252 as guess finds out on the way.
+func decode(r io.Reader) decoded {
+	br := bufio.NewReaderSize(r, 64<<10)
+	head, _ := br.Peek(3) // an error comes again with the first read
+	switch {
+	case bytes.HasPrefix(head, []byte{0xef, 0xbb, 0xbf}):
+		br.Discard(3)
+		return decoded{Reader: br, mark: "UTF-8"}
+	case bytes.HasPrefix(head, []byte{0xff, 0xfe}):
+		return decoded{Reader: wide(br, unicode.LittleEndian), mark: "UTF-16LE"}
+	case bytes.HasPrefix(head, []byte{0xfe, 0xff}):
+		return decoded{Reader: wide(br, unicode.BigEndian), mark: "UTF-16BE"}
+	}
+	g := &guess{}
+	return decoded{Reader: transform.NewReader(br, g), guess: g}
+}
+
+func wide(r io.Reader, e unicode.Endianness) io.Reader {
+	return transform.NewReader(r, unicode.UTF16(e, unicode.ExpectBOM).NewDecoder())
+}
+
+// guess passes UTF-8 on and turns to Windows-1252 at the first byte that
+// cannot be UTF-8, once and for all. It needs one pass and no memory, so it
+// serves a pipe as well as a file, and it is exact: up to that byte the text
+// was ASCII, which both encodings share. If it was not, if real UTF-8 came
+// before, the file is a mixture that no encoding reads; then guess changes
+// nothing and the bad bytes are found in their rows.
+type guess struct {
+	utf8    bool                  // a character beyond ASCII was seen
+	windows transform.Transformer // nil until the turn
+}
+
+// Reset does nothing: a guess is used for one list.
+func (g *guess) Reset() {}
+
+// Transform is transform.Transformer's.
+func (g *guess) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+	if g.windows != nil {
+		return g.windows.Transform(dst, src, atEOF)
+	}
+	more := transform.ErrShortSrc
+	if len(src) > len(dst) {
+		src, atEOF, err = src[:len(dst)], false, transform.ErrShortDst
+		more = transform.ErrShortDst
+	}
+	for n := 0; ; {
+		n += ascii(src[n:])
+		if n == len(src) {
+			return copy(dst, src), n, err
+		}
+		r, size := utf8.DecodeRune(src[n:])
+		switch {
+		case r != utf8.RuneError || size > 1:
+			g.utf8 = true
+		case !atEOF && !utf8.FullRune(src[n:]):
+			return copy(dst, src[:n]), n, more
+		case !g.utf8:
+			g.windows = charmap.Windows1252.NewDecoder()
+			copy(dst, src[:n])
+			nDst, nSrc, err := g.windows.Transform(dst[n:], src[n:], atEOF)
+			if err == nil && more == transform.ErrShortDst {
+				err = more
+			}
+			return n + nDst, n + nSrc, err
+		}
+		n += size
+	}
+}
+
+// ascii returns the length of the part of p that is ASCII.
+func ascii(p []byte) int {
+	for i, c := range p {
+		if c >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return len(p)
+}
+
+// maxRow is the number of bytes that one row may have. Without it a quote that
+// is never closed would take a list of any size into memory as one cell.
+const maxRow = 1 << 20
+
+var (
+	errNUL    = errors.New("has NUL bytes")
+	errMaxRow = errors.New("row of more than 1 MiB")
+)
+
+// bounded hands on at most left bytes, and none after a NUL.
+type bounded struct {
+	r    io.Reader
+	left int
+	err  error
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	if b.left <= 0 {
+		b.err = errMaxRow
+		return 0, b.err
+	}
+	n, err := b.r.Read(p)
+	b.left -= n
+	if i := bytes.IndexByte(p[:n], 0); i >= 0 {
+		n, err = i, errNUL
+	}
+	b.err = err
+	return n, err
+}

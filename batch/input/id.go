@@ -1,0 +1,140 @@
+package input
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// idLength is the number of hexadecimal characters of a device id.
+const idLength = 40
+
+// isHex says whether a byte is a hexadecimal digit, as a table because every
+// byte of a million ids goes through it.
+var isHex = func() (t [256]bool) {
+	for _, c := range []byte("0123456789abcdefABCDEF") {
+		t[c] = true
+	}
+	return t
+}()
+
+var (
+	guid = regexp.MustCompile(`^\{?[0-9A-Fa-f]{8}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{12}\}?$`)
+	// A comma is the decimal sign in much of Europe.
+	scientific = regexp.MustCompile(`^[0-9]([.,][0-9]*)?[Ee]\+[0-9]+$`)
+	// A spreadsheet keeps 15 digits of a number and shows zeros for the rest.
+	rounded  = regexp.MustCompile(`^[1-9][0-9]{14}0{10,}$`)
+	nameLike = regexp.MustCompile(`^[\pL\pN_][\pL\pN._-]*\$?$`)
+)
+
+// trimID takes off what surrounds an id when it was copied from a page or a
+// mail: spaces of every kind and characters of no width.
+func trimID(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool {
+		return unicode.IsSpace(r) || r == '\u200b' || r == '\u200c' || r == '\u200d' || r == '\ufeff'
+	})
+}
+
+// parseID returns the id that a cell holds, in lower case, or "" and what the
+// cell holds instead.
+func parseID(cell string) (string, Kind) {
+	v := trimID(cell)
+	if isID(v) {
+		if rounded.MatchString(v) {
+			return "", KindDamaged
+		}
+		return strings.ToLower(v), ""
+	}
+	return "", kindOf(v)
+}
+
+// isID reports whether s has the shape of a device id.
+func isID(s string) bool {
+	return len(s) == idLength && allHex(s)
+}
+
+func allHex(s string) bool {
+	for i := range len(s) {
+		if !isHex[s[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+// kindOf says what a trimmed cell is that is not a device id. The order
+// matters: 32 hexadecimal characters are a GUID before they are a short id,
+// and a short run of hexadecimal characters is a name, such as "cafe01".
+func kindOf(v string) Kind {
+	switch {
+	case v == "":
+		return KindEmpty
+	case guid.MatchString(v):
+		return KindGUID
+	case scientific.MatchString(v), rounded.MatchString(v):
+		return KindDamaged
+	case allHex(v) && len(v) > idLength:
+		return KindLong
+	case allHex(v) && len(v) >= idLength/2:
+		return KindShort
+	case nearID(v):
+		return KindNotHex
+	case nameLike.MatchString(v):
+		return KindName
+	default:
+		return KindNotHex
+	}
+}
+
+// nearID reports whether v was meant to be an id: about as long as one and
+// hexadecimal but for a few characters.
+func nearID(v string) bool {
+	if len(v) < idLength-4 || len(v) > idLength+4 {
+		return false
+	}
+	hex := 0
+	for i := range len(v) {
+		if isHex[v[i]] {
+			hex++
+		}
+	}
+	return hex*10 >= len(v)*9
+}
+
+// explain says what is wrong with a cell of the given kind in the id column,
+// and what its owner can do about it.
+func explain(kind Kind, cell, file string) (text, hint string) {
+	v := trimID(cell)
+	q := quote(v)
+	switch kind {
+	case KindEmpty:
+		return "the row has no device id", "add the id, or delete the row"
+	case KindName:
+		return q + " is a name, not a device id (40 hexadecimal characters)", resolveHint(file)
+	case KindGUID:
+		return q + " is a GUID, as Intune and Entra use them, not a Defender device id (40 hexadecimal characters)", resolveHint(file)
+	case KindDamaged:
+		return q + " is what a spreadsheet makes of a device id of digits: it took it for a number, and most digits are lost",
+			"take the id from its source again, and import the column as text"
+	case KindShort:
+		return fmt.Sprintf("%s has %d characters, a device id has 40 (hexadecimal): %d missing", q, len(v), idLength-len(v)),
+			"take the id from its source again: it was cut, or lost leading zeros in a spreadsheet"
+	case KindLong:
+		return fmt.Sprintf("%s has %d characters, a device id has 40 (hexadecimal): %d too many", q, len(v), len(v)-idLength),
+			"take the id from its source again"
+	}
+	const hintAgain = "take the id from its source again"
+	if nearID(v) {
+		for i, r := range v {
+			if r >= 0x80 || !isHex[byte(r)] {
+				return fmt.Sprintf("%s has %q at position %d, a device id has 40 hexadecimal characters (0-9, a-f)", q, r, i+1), hintAgain
+			}
+		}
+	}
+	return q + " is not a device id (40 hexadecimal characters)", hintAgain
+}
+
+func resolveHint(file string) string {
+	return fmt.Sprintf("mde-offboard resolve %s -o ids.csv looks names and Entra device ids up", file)
+}

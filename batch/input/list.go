@@ -1,0 +1,245 @@
+// Package input reads lists of devices as people have them: exports of portals,
+// files that went through a spreadsheet, ids one a line. A list is a stream, so
+// a million lines need no more memory than ten.
+//
+// Every list either works or is refused with a *Problem that tells its owner
+// what it is and what to do. Bad rows do not stop the reading: they come out
+// with their Problem, in their place.
+package input
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/csv"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/gocarina/gocsv"
+)
+
+// Options settle what cannot be told from a list. The zero value finds all of
+// it by name and value.
+type Options struct {
+	// IDColumn, CommentColumn and NameColumn name the column to take, whatever
+	// its values. In a list without a header the columns are Column1, Column2, ….
+	IDColumn, CommentColumn, NameColumn string
+
+	// NamesOK admits lists and rows that have a name or an Entra id in place of
+	// the device id, for looking them up.
+	NamesOK bool
+}
+
+// Row is one row of a list.
+type Row struct {
+	File string
+	Line int // the physical line on which the row starts, from 1
+
+	ID      string // 40 lower-case hexadecimal characters, or ""
+	Name    string // the device's name, as in the list
+	Comment string // as in the list, "" if it is blank
+	EntraID string // as in the list, if it has such a column
+
+	Extra []string // the cells of List.Columns, in that order, all of them
+
+	// Problem is why the row cannot be used, or nil. The row then still has the
+	// cells that could be read, but no ID that is not one.
+	Problem *Problem
+}
+
+// List reads one list. It is not safe for concurrent use.
+type List struct {
+	name   string
+	opt    Options
+	closer io.Closer
+	hash   hash.Hash
+	guess  *guess
+	notes  []string
+	layout layout
+
+	text  *bounded
+	csv   *csv.Reader
+	rows  *gocsv.Unmarshaller
+	shift int // what to add to a line of the reader for a line of the file
+	extra []int
+	line  int // of the last row
+	err   error
+}
+
+// Open opens the list in a file. The name's extension does not matter.
+func Open(path string, opt Options) (*List, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	l, err := NewList(path, f, opt)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	l.closer = f
+	return l, nil
+}
+
+// NewList begins to read a list, so far that it is known how it is written and
+// which column is which. The name is what messages call it. An error that is
+// the list's fault is a *Problem.
+func NewList(name string, r io.Reader, opt Options) (*List, error) {
+	l := &List{name: name, opt: opt, hash: sha256.New()}
+	text := decode(io.TeeReader(r, l.hash))
+	l.guess = text.guess
+	br := bufio.NewReaderSize(text, sampleBytes)
+	head, err := br.Peek(sampleBytes)
+	if err != nil && err != io.EOF {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := refuseFile(name, head); err != nil {
+		return nil, err
+	}
+	s := look(head, err == io.EOF, opt)
+	if l.layout, err = choose(name, s, opt); err != nil {
+		return nil, err
+	}
+	l.describe(text.mark, s)
+	br.Discard(s.skip)
+	l.text = &bounded{r: br, left: maxRow}
+	if err := l.start(s); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// refuseFile refuses what is no text at all, by its first bytes.
+func refuseFile(name string, head []byte) error {
+	const save = "save it as CSV UTF-8 (comma delimited)"
+	p := &Problem{File: name, Kind: KindFile}
+	switch {
+	case len(bytes.TrimSpace(head)) == 0:
+		p.Text, p.Hint = "the list is empty", "check the file's name, and the program that wrote it"
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte{0xd0, 0xcf, 0x11, 0xe0}):
+		p.Text, p.Hint = "a workbook or an archive, not a CSV file", "open it in the spreadsheet and "+save
+	case bytes.IndexByte(head, 0) >= 0:
+		p.Text, p.Hint = "has NUL bytes: UTF-16 without a byte order mark, or no text at all", save
+	case bytes.IndexByte(head, '\n') < 0 && bytes.IndexByte(bytes.TrimRight(head, "\r"), '\r') >= 0:
+		p.Text, p.Hint = "its lines end as those of old Macintosh files (CR)", save+", not CSV (Macintosh)"
+	default:
+		return nil
+	}
+	return p
+}
+
+// describe notes how the list is written.
+func (l *List) describe(mark string, s sample) {
+	if mark != "" && mark != "UTF-8" {
+		l.notes = append(l.notes, "read as "+mark)
+	}
+	if s.typeLine {
+		l.notes = append(l.notes, "the first line (#TYPE) is left out")
+	}
+	switch s.comma {
+	case ',':
+	case ';':
+		l.notes = append(l.notes, "cells are separated by semicolons")
+	case '\t':
+		l.notes = append(l.notes, "cells are separated by tabs")
+	default:
+		l.notes = append(l.notes, fmt.Sprintf("cells are separated by %q", s.comma))
+	}
+	l.notes = append(l.notes, l.layout.notes...)
+}
+
+// Next returns the next row that is not blank, and io.EOF after the last. A row
+// that cannot be used has a Problem. An error ends the list: what it is read
+// from is broken, or a quote is not closed, so that it cannot be told where
+// rows begin; the latter is a *Problem.
+func (l *List) Next() (Row, error) {
+	for l.err == nil {
+		l.text.left = maxRow
+		v, err := l.rows.Read()
+		if err != nil {
+			row, err := l.failed(err)
+			l.err = err
+			return row, err
+		}
+		line, _ := l.csv.FieldPos(0)
+		l.line = line + l.shift
+		if rec := v.(*record); !rec.blank() {
+			return l.row(rec), nil
+		}
+	}
+	return Row{}, l.err
+}
+
+// failed says what an error of the reader means: a row with a problem, or the
+// end of the list.
+func (l *List) failed(err error) (Row, error) {
+	if err == io.EOF {
+		return Row{}, io.EOF
+	}
+	p := &Problem{File: l.name, Kind: KindQuote, Hint: `a cell with quotes is written in quotes, with each quote in it doubled: "a ""b"" c"`}
+	var bad *csv.ParseError
+	switch {
+	case errors.As(err, &bad) && bad.StartLine == bad.Line:
+		p.Line, p.Column, p.Text = bad.Line+l.shift, bad.Column, `a quote (") in the middle of a cell`
+		l.line = p.Line
+		return Row{File: l.name, Line: p.Line, Extra: make([]string, len(l.extra)), Problem: p}, nil
+	case errors.As(err, &bad):
+		p.Line, p.Text = bad.StartLine+l.shift, fmt.Sprintf(`a quote (") that is opened in this row is not closed as it should be by line %d`, bad.Line+l.shift)
+		return Row{}, p
+	case errors.Is(err, errMaxRow):
+		p.Line, p.Text = l.line+1, `the row that begins here has more than 1 MiB: a quote (") is opened and not closed`
+		return Row{}, p
+	case errors.Is(err, errNUL):
+		p.Line, p.Kind, p.Text, p.Hint = l.line+1, KindText, "a NUL byte in this row or near it: the file is damaged, or no text", "take the list from its source again"
+		return Row{}, p
+	}
+	return Row{}, fmt.Errorf("%s: after line %d: %w", l.name, l.line, err)
+}
+
+// Columns returns the names of the columns that are not ours, in their order.
+// They are told apart by position: names may be empty or come twice.
+func (l *List) Columns() []string {
+	names := make([]string, len(l.extra))
+	for i, c := range l.extra {
+		names[i] = l.layout.names[c]
+	}
+	return names
+}
+
+// Notes returns how the list is written and understood, for its owner to check.
+// They are complete when the list was read to its end, since the encoding may
+// show late.
+func (l *List) Notes() []string {
+	if l.guess != nil && l.guess.windows != nil {
+		return append([]string{"read as Windows-1252, since it is not valid UTF-8"}, l.notes...)
+	}
+	return l.notes
+}
+
+// Digest returns the SHA-256 of the list's bytes as they were read, in
+// hexadecimal. It is the whole list's after Next returned io.EOF.
+func (l *List) Digest() string { return hex.EncodeToString(l.hash.Sum(nil)) }
+
+// Close closes the file that Open opened.
+func (l *List) Close() error {
+	if l.closer == nil {
+		return nil
+	}
+	return l.closer.Close()
+}
+
+// clean returns a cell with its line breaks as LF, so that it reads the same
+// when it was written and read again.
+func clean(s string) string {
+	if strings.IndexByte(s, '\r') < 0 {
+		return s
+	}
+	return lineBreaks.Replace(s)
+}
+
+var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n")

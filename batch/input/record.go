@@ -1,0 +1,229 @@
+package input
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/gocarina/gocsv"
+)
+
+// MaxComment is the most characters (UTF-16 code units) that a comment may
+// have: 1,000, as far as the API is known to take them, less the 20 that the
+// tag of an attempt may need.
+const MaxComment = 1000 - 20
+
+// The names of the columns as record has them.
+const (
+	colID      = "MachineId"
+	colName    = "ComputerDnsName"
+	colComment = "Comment"
+	colExtra   = "Extra"
+	colDropped = "Dropped"
+	colBeyond  = "Beyond"
+)
+
+// beyond is the number of cells that a row may have after the last column.
+const beyond = 64
+
+// record is one row as gocsv reads it. Before the list it is given a header of
+// ours that calls each column by one of these names, so its matching of names,
+// which is case-sensitive and silent about what is missing, has nothing left to
+// guess. Several columns may have the same name here: gocsv then sets the same
+// field for each of them in turn, and the types below collect.
+type record struct {
+	ID      string `csv:"MachineId"`
+	Name    string `csv:"ComputerDnsName"`
+	Comment string `csv:"Comment"`
+	Extra   cells  `csv:"Extra"`
+	Dropped filled `csv:"Dropped"`
+	Beyond  cells  `csv:"Beyond"`
+}
+
+// cells collects the cells of several columns.
+type cells []string
+
+// UnmarshalCSV is gocsv.TypeUnmarshaller's.
+func (c *cells) UnmarshalCSV(s string) error {
+	*c = append(*c, s)
+	return nil
+}
+
+// filled is whether any cell of several columns is not empty.
+type filled bool
+
+// UnmarshalCSV is gocsv.TypeUnmarshaller's.
+func (f *filled) UnmarshalCSV(s string) error {
+	*f = *f || filled(strings.TrimSpace(s) != "")
+	return nil
+}
+
+func (r *record) blank() bool {
+	return !bool(r.Dropped) && blank([]string{r.ID, r.Name, r.Comment}) && blank(r.Extra) && blank(r.Beyond)
+}
+
+// start puts the readers together and takes the list's own header off.
+func (l *List) start(s sample) error {
+	ours := make([]string, len(l.layout.names))
+	for i := range ours {
+		switch {
+		case i == l.layout.id:
+			ours[i] = colID
+		case i == l.layout.name:
+			ours[i] = colName
+		case i == l.layout.comment:
+			ours[i] = colComment
+		case slices.Contains(l.layout.dropped, i):
+			ours[i] = colDropped
+		default:
+			ours[i] = colExtra
+			l.extra = append(l.extra, i)
+		}
+	}
+	for range beyond {
+		ours = append(ours, colBeyond)
+	}
+	header := strings.Join(ours, string(s.comma)) + "\n"
+	l.shift = s.skipLines - 1
+	l.csv = csv.NewReader(io.MultiReader(strings.NewReader(header), l.text))
+	l.csv.Comma, l.csv.FieldsPerRecord, l.csv.ReuseRecord = s.comma, -1, true
+	var err error
+	if l.rows, err = gocsv.NewUnmarshaller(l.csv, &record{}); err != nil {
+		return fmt.Errorf("%s: %w", l.name, err)
+	}
+	if l.layout.header {
+		return l.skipHeader()
+	}
+	return nil
+}
+
+// skipHeader reads to the end of the header, which is the first row that is
+// not blank.
+func (l *List) skipHeader() error {
+	for {
+		row, err := l.csv.Read()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			row, err := l.failed(err)
+			if err == nil {
+				return row.Problem
+			}
+			return err
+		case !blank(row):
+			return nil
+		}
+	}
+}
+
+// row makes a Row of a record and says what is wrong with it.
+func (l *List) row(rec *record) Row {
+	row := Row{File: l.name, Line: l.line, Name: l.cell(rec.Name), Comment: l.cell(rec.Comment)}
+	if strings.TrimSpace(row.Comment) == "" {
+		row.Comment = "" // blank is none: Defender refuses it
+	}
+	if n := len(l.extra); n > 0 {
+		row.Extra = rec.Extra
+		for len(row.Extra) < n {
+			row.Extra = append(row.Extra, "") // a short row: what is missing is not ours
+		}
+		for i, cell := range row.Extra {
+			row.Extra[i] = strings.ToValidUTF8(l.cell(cell), "\ufffd")
+		}
+	}
+	if i := slices.Index(l.extra, l.layout.entra); i >= 0 {
+		row.EntraID = trimID(row.Extra[i])
+	}
+	var kind Kind
+	row.ID, kind = parseID(rec.ID)
+	if l.opt.NamesOK {
+		kind = row.inPlaceOfID(kind, rec.ID)
+	}
+	row.Problem = l.check(&row, rec, kind)
+	return row
+}
+
+// inPlaceOfID takes a name or a GUID that stands where the id should be, and
+// returns the kind of problem that is left.
+func (r *Row) inPlaceOfID(kind Kind, cell string) Kind {
+	switch {
+	case kind == KindName && r.Name == "":
+		r.Name = trimID(cell)
+	case kind == KindGUID && r.EntraID == "":
+		r.EntraID = trimID(cell)
+	case kind == KindEmpty && (strings.TrimSpace(r.Name) != "" || r.EntraID != ""):
+	default:
+		return kind
+	}
+	return ""
+}
+
+// check returns the first problem of a row. kind is what is wrong with its id.
+func (l *List) check(row *Row, rec *record, kind Kind) *Problem {
+	p := &Problem{File: l.name, Line: row.Line, Kind: kind}
+	for _, c := range []struct {
+		cell  string
+		index int
+	}{{rec.ID, l.layout.id}, {rec.Name, l.layout.name}, {rec.Comment, l.layout.comment}} {
+		if !utf8.ValidString(c.cell) {
+			p.Kind, p.Column = KindText, l.column(c.index, c.cell)
+			p.Text = quote(c.cell) + " has bytes that are not text: the list mixes encodings, UTF-8 and another"
+			p.Hint = "save the list as CSV UTF-8 (comma delimited), and check the letters that are not plain"
+			return p
+		}
+	}
+	if kind != "" {
+		p.Column = l.column(l.layout.id, rec.ID)
+		p.Text, p.Hint = explain(kind, rec.ID, l.name)
+		return p
+	}
+	if !blank(rec.Beyond) || len(rec.Beyond) == beyond {
+		i := max(0, slices.IndexFunc(rec.Beyond, func(s string) bool { return strings.TrimSpace(s) != "" }))
+		p.Kind, p.Column = KindCells, l.column(len(l.layout.names)+i, "filled")
+		p.Text = fmt.Sprintf("the row has more cells than the list has columns (%d): %s", len(l.layout.names), quote(rec.Beyond[i]))
+		p.Hint = "a cell that holds the separator is written in quotes"
+		return p
+	}
+	if n, long := tooLong(row.Comment); long {
+		p.Kind, p.Column = KindComment, l.column(l.layout.comment, rec.Comment)
+		p.Text = fmt.Sprintf("the comment has %d characters, the most is %d", n, MaxComment)
+		p.Hint = "shorten the comment"
+		return p
+	}
+	return nil
+}
+
+// column returns the byte on which a column begins in the last row, and 1 for
+// an empty cell, which may be one that a short row does not have.
+func (l *List) column(index int, cell string) int {
+	if cell == "" || index == none {
+		return 1
+	}
+	_, column := l.csv.FieldPos(index)
+	return column
+}
+
+// cell returns a cell as the list's owner wrote it.
+func (l *List) cell(s string) string {
+	if l.layout.own {
+		s = Undefuse(s)
+	}
+	return clean(s)
+}
+
+// tooLong returns the length of a comment if it is more than MaxComment.
+func tooLong(comment string) (int, bool) {
+	if len(comment) <= MaxComment {
+		return 0, false // no character has fewer bytes than UTF-16 code units
+	}
+	n := 0
+	for _, r := range comment {
+		n += utf16.RuneLen(r)
+	}
+	return n, n > MaxComment
+}
