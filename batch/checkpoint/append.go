@@ -82,7 +82,7 @@ func (tx *Tx) project(batch, seq int64, e *Event) error {
 	}
 	if r := e.End; r != nil {
 		if _, err := tx.Exec("UPDATE run SET ended = $1, why = $2, code = $3 WHERE batch = $4 AND id = $5",
-			micros(e.At), r.Why, r.Code, batch, r.Run); err != nil {
+			micros(r.At), r.Why, r.Code, batch, r.Run); err != nil {
 			return err
 		}
 	}

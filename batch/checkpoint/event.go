@@ -60,9 +60,10 @@ type RunStart struct {
 
 // RunEnd is the last event of a run that could say why it ended.
 type RunEnd struct {
-	Run  int64  `json:"run"`
-	Why  string `json:"why"`
-	Code int    `json:"code"`
+	Run  int64     `json:"run"`
+	At   time.Time `json:"at"` // for a run that was killed: its last sign of life
+	Why  string    `json:"why"`
+	Code int       `json:"code"`
 }
 
 // Line puts a line of the list into the batch, or changes what is known of it

@@ -130,12 +130,11 @@ func (tx *Tx) Judge(b Budget, now time.Time) (quota.Verdict, error) {
 	if err != nil {
 		return quota.Verdict{}, err
 	}
-	var until int64
-	if err := tx.QueryRow("SELECT COALESCE(MAX(until), 0) FROM hold WHERE quota_key = $1 AND (kind = $2 OR kind = '*' OR $3)",
-		key, b.Kind, b.Shared).Scan(&until); err != nil {
+	hold, err := tx.hold(b)
+	if err != nil {
 		return quota.Verdict{}, err
 	}
-	return h.Judge(now, b.Windows, fromMicros(until)), nil
+	return h.Judge(now, b.Windows, hold), nil
 }
 
 // elsewhere finds a device in other batches of the same tenant that have it in

@@ -1,0 +1,33 @@
+package checkpoint
+
+import (
+	"time"
+)
+
+// Forecast says when the last of n calls of a budget will go if each goes as
+// early as it may and takes as long as rtt, and what holds it up; allowed is as
+// in quota.History.Forecast.
+func (s *Store) Forecast(b Budget, now func() time.Time, n int, rtt time.Duration, allowed func(time.Time) time.Time) (last time.Time, why string, err error) {
+	err = s.Update(func(tx *Tx) error {
+		at := now()
+		h, err := tx.history(b, at)
+		if err != nil {
+			return err
+		}
+		hold, err := tx.hold(b)
+		if err != nil {
+			return err
+		}
+		last, why = h.Forecast(at, b.Windows, hold, n, rtt, allowed)
+		return nil
+	})
+	return last, why, err
+}
+
+// hold is until when a budget's calls are stopped.
+func (tx *Tx) hold(b Budget) (time.Time, error) {
+	var until int64
+	err := tx.QueryRow("SELECT COALESCE(MAX(until), 0) FROM hold WHERE quota_key = $1 AND (kind = $2 OR kind = '*' OR $3)",
+		b.Key.String(), b.Kind, b.Shared).Scan(&until)
+	return fromMicros(until), err
+}
