@@ -1,0 +1,179 @@
+package defender
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// guard looks at every token of a client, whatever credential it came from. The
+// first one decides the tenant and the application. A token of others, which is
+// what a login elsewhere gives, is kept from use, and so is every later one: the
+// bearer policy forgives an early refresh that fails, and would go on.
+type guard struct {
+	http bool // the endpoint has no TLS: made-up tokens alone may be sent
+
+	mu        sync.Mutex
+	first     Identity
+	violation error
+	simulated bool // the authority of the newest token is a simulator
+	had       bool // a token was had
+}
+
+// admit checks one token. seen is what its login noted.
+func (g *guard) admit(token azcore.AccessToken, seen *loginTrace) error {
+	id, err := readIdentity(token.Token, token.ExpiresOn)
+	if err != nil {
+		return &Error{Class: BadIdentity, Err: err}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if n := seen.snapshot(); n.requests > 0 {
+		g.simulated = n.simulated
+	}
+	switch {
+	case g.violation != nil:
+		return g.violation
+	case g.http && !g.simulated:
+		return &Error{Class: BadIdentity, Message: "a token that is not a simulator's is never sent without TLS", Hint: "use an https endpoint"}
+	case !g.had:
+		g.first, g.had = id, true
+	case id.Tenant != g.first.Tenant || id.Application != g.first.Application:
+		g.violation = &Error{
+			Class: BadIdentity,
+			Message: "the login has changed: the token is for application " + tidy(id.Application) + " in tenant " + tidy(id.Tenant) +
+				", and was for " + g.first.Application + " in " + g.first.Tenant,
+			Hint: "sign in as before and run the same command again",
+		}
+		return g.violation
+	}
+	return nil
+}
+
+// refused returns the violation, if there was one.
+func (g *guard) refused() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.violation
+}
+
+func (g *guard) isSimulated() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.simulated
+}
+
+func (g *guard) hadToken() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.had
+}
+
+// guarded is a credential under guard. It keeps no token.
+type guarded struct {
+	inner azcore.TokenCredential
+	guard *guard
+	// force makes the next token a new one even where a credential's cache is
+	// older than itself: that of managed identities is the process's, and a user
+	// should not be asked to sign in again.
+	force atomic.Bool
+}
+
+// freshClaims are the claims that are sent anyway, as a wish of the caller's:
+// with one, MSAL looks for no access token in its cache.
+const freshClaims = `{"access_token":{"xms_cc":{"values":["CP1"]}}}`
+
+// GetToken implements azcore.TokenCredential.
+func (g *guarded) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	seen := &loginTrace{}
+	ctx = context.WithValue(ctx, loginKey{}, seen)
+	forced := o.Claims == "" && g.force.Load()
+	if forced {
+		o.Claims = freshClaims
+	}
+	token, err := g.inner.GetToken(ctx, o)
+	if err != nil && forced && seen.snapshot().requests == 0 {
+		// A command-line tool takes no claims. It has a cache of its own, which
+		// nobody gets round.
+		o.Claims = ""
+		token, err = g.inner.GetToken(ctx, o)
+	}
+	if err != nil {
+		return azcore.AccessToken{}, g.explain(err, seen.snapshot())
+	}
+	if err := g.guard.admit(token, seen); err != nil {
+		return azcore.AccessToken{}, err
+	}
+	g.force.Store(false)
+	return token, nil
+}
+
+// explain tells an authority that cannot be reached, which is an outage in which
+// nothing was sent, from one that says no. Before the first token, only the
+// authority's own host counts: that no metadata service answers on a machine
+// that is not in Azure is no outage.
+func (g *guarded) explain(err error, seen loginNotes) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return &Error{Class: NotSent, Err: err}
+	case seen.down || (seen.otherDown && g.guard.hadToken()):
+		return &Error{Class: NotSent, Message: "no token: the authority cannot be reached", Err: errors.New(firstLine(err.Error())), Hint: hintNetwork}
+	}
+	return explain(err)
+}
+
+const hintNetwork = "check the network, the proxy (HTTPS_PROXY, NO_PROXY), and for TLS inspection --ca-file"
+
+func firstLine(s string) string {
+	for _, line := range strings.Split(s, "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			return tidy(line)
+		}
+	}
+	return ""
+}
+
+// loginKey finds the loginTrace of a GetToken in the contexts of its requests.
+type loginKey struct{}
+
+// loginTrace notes what the requests of one GetToken met. The errors that
+// credentials return are words alone.
+type loginTrace struct {
+	mu    sync.Mutex
+	notes loginNotes
+}
+
+type loginNotes struct {
+	requests        int
+	simulated       bool // the last answer came from a simulator
+	down, otherDown bool // the authority, or another host, did not answer, or with a 5xx or 429
+}
+
+func (t *loginTrace) snapshot() loginNotes {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.notes
+}
+
+// note takes in one request; authority tells whether it went to the authority.
+func (t *loginTrace) note(authority bool, res *http.Response, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := &t.notes
+	n.requests++
+	down := err != nil || res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests
+	if authority {
+		n.down = down
+	} else {
+		n.otherDown = down
+	}
+	if res != nil {
+		n.simulated = simulated(res.Header)
+	}
+}

@@ -1,0 +1,162 @@
+package defender
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// Identity is who a token speaks for and what it may do. It holds nothing secret.
+type Identity struct {
+	Tenant      string // tid
+	Application string // appid
+	Audience    string // aud
+	// Roles are an application's permissions, Scopes those that a user has
+	// delegated: a token with scopes is a user's.
+	Roles, Scopes []string
+	User          string // the name that a user signed in with, empty for an application
+	ObjectID      string // oid
+	Expires       time.Time
+	// Simulated is true when the authority said that it is a simulator.
+	Simulated bool
+}
+
+// defenderApplication is the id of WindowsDefenderATP itself. Tokens of the
+// second version name it as their audience, in place of the address.
+const defenderApplication = "fc780465-2017-40d4-a0c5-307022471b92"
+
+var (
+	offboardPermissions = []string{"Machine.Offboard"}
+	readRoles           = []string{"Machine.Read.All", "Machine.ReadWrite.All"}
+	readScopes          = []string{"Machine.Read", "Machine.ReadWrite", "Machine.Read.All", "Machine.ReadWrite.All"}
+	azureCLIApplication = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+	grantWhere          = "Entra admin center > App registrations > the application > API permissions > Add a permission > APIs my organization uses > WindowsDefenderATP"
+	errUnreadableToken  = errors.New("the token cannot be read, so what it may do cannot be checked")
+)
+
+// Identity fetches a token, if none is at hand, and reads it.
+func (c *Client) Identity(ctx context.Context) (Identity, error) {
+	token, err := c.current.Load().cred.GetToken(ctx, policy.TokenRequestOptions{
+		Scopes: []string{c.target.Scope}, EnableCAE: true,
+	})
+	if err != nil {
+		return Identity{}, err
+	}
+	id, err := readIdentity(token.Token, token.ExpiresOn)
+	if err != nil {
+		return Identity{}, &Error{Class: BadIdentity, Err: err}
+	}
+	id.Simulated = c.guard.isSimulated()
+	return id, nil
+}
+
+// readIdentity reads the claims of a token. The signature is the API's business.
+func readIdentity(token string, expires time.Time) (Identity, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return Identity{}, errUnreadableToken
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	if err != nil {
+		return Identity{}, errUnreadableToken
+	}
+	var w struct {
+		TID, AppID, AZP, Aud, OID, Scp           text
+		UPN, PreferredUsername, UniqueName, Name text
+		Roles                                    texts
+	}
+	var named struct {
+		PreferredUsername text `json:"preferred_username"`
+		UniqueName        text `json:"unique_name"`
+	}
+	if json.Unmarshal(payload, &w) != nil || json.Unmarshal(payload, &named) != nil || w.TID == "" {
+		return Identity{}, errUnreadableToken
+	}
+	id := Identity{
+		Tenant: string(w.TID), Application: string(w.AppID), Audience: string(w.Aud),
+		Roles: w.Roles, Scopes: strings.Fields(string(w.Scp)),
+		ObjectID: string(w.OID), Expires: expires,
+	}
+	if id.Application == "" {
+		id.Application = string(w.AZP) // so in tokens of the second version
+	}
+	for _, name := range []text{w.UPN, named.PreferredUsername, named.UniqueName} {
+		if id.User == "" {
+			id.User = string(name)
+		}
+	}
+	return id, nil
+}
+
+// Delegated reports whether the token is a user's.
+func (id Identity) Delegated() bool { return len(id.Scopes) > 0 }
+
+// CanRead reports whether the token may read machines and machine actions.
+func (id Identity) CanRead() bool {
+	if id.Delegated() {
+		return hasAny(id.Scopes, readScopes)
+	}
+	return hasAny(id.Roles, readRoles)
+}
+
+// Check reports, before anything is sent, what will be refused: a token for
+// another service than scope, one that may not offboard, and, if reads are
+// needed, one that may not read. The error names the permission, its hint where
+// to grant it.
+func (id Identity) Check(needReads bool, scope string) error {
+	want := strings.TrimRight(strings.TrimSuffix(scope, "/.default"), "/")
+	if got := strings.TrimRight(id.Audience, "/"); got != want && got != defenderApplication {
+		return &Error{
+			Class:   BadIdentity,
+			Message: "the token is for " + tidy(got) + " and not for " + want,
+			Hint:    "the cloud (--cloud) or the scope (--scope) does not fit the endpoint or the login",
+		}
+	}
+	if !hasAny(id.granted(), offboardPermissions) {
+		return id.missing("Machine.Offboard")
+	}
+	if needReads && !id.CanRead() {
+		if id.Delegated() {
+			return id.missing("Machine.Read")
+		}
+		return id.missing("Machine.Read.All")
+	}
+	return nil
+}
+
+func (id Identity) granted() []string {
+	if id.Delegated() {
+		return id.Scopes
+	}
+	return id.Roles
+}
+
+func (id Identity) missing(permission string) *Error {
+	kind := "application"
+	if id.Delegated() {
+		kind = "delegated"
+	}
+	granted := "none"
+	if g := id.granted(); len(g) > 0 {
+		granted = tidy(strings.Join(g, ", "))
+	}
+	hint := grantWhere + " > " + strings.ToUpper(kind[:1]) + kind[1:] + " permissions > " + permission + ", then Grant admin consent"
+	if id.Application == azureCLIApplication {
+		hint = "the Azure CLI's own application cannot be granted it: register one of your own and use --auth device-code --client-id, or az login --service-principal"
+	}
+	return &Error{
+		Class:   BadIdentity,
+		Message: "application " + tidy(id.Application) + " in tenant " + tidy(id.Tenant) + " lacks the " + kind + " permission " + permission + " (granted: " + granted + ")",
+		Hint:    hint,
+	}
+}
+
+func hasAny(have, want []string) bool {
+	return slices.ContainsFunc(want, func(w string) bool { return slices.Contains(have, w) })
+}

@@ -1,0 +1,71 @@
+package defender
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	azcloud "github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// Login is what a credential needs to know of the client that it serves.
+type Login struct {
+	// Authority issues the tokens; PrivateAuthority: it is not Microsoft's.
+	Authority        string
+	PrivateAuthority bool
+	// Options carry the authority, the network and the User-Agent.
+	Options azcore.ClientOptions
+}
+
+// Source makes a credential. A client calls it when it is made and for each
+// refresh, so a credential that reads a file reads it again.
+type Source func(Login) (azcore.TokenCredential, error)
+
+func newLogin(t Target, network http.RoundTripper, log *slog.Logger, version string) Login {
+	host := t.Authority
+	if u, err := url.Parse(t.Authority); err == nil {
+		host = u.Host
+	}
+	return Login{
+		Authority:        t.Authority,
+		PrivateAuthority: t.PrivateAuthority,
+		Options: azcore.ClientOptions{
+			Cloud:     azcloud.Configuration{ActiveDirectoryAuthorityHost: t.Authority + "/"},
+			Telemetry: policy.TelemetryOptions{ApplicationID: module + "/" + version},
+			Transport: &http.Client{
+				Transport: &loginTransport{network: network, authority: host, log: log},
+				// A redirect would take the secret along.
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			},
+		},
+	}
+}
+
+// loginTransport carries the requests of credentials: it limits their answers,
+// logs them without anything secret, and notes what they met.
+type loginTransport struct {
+	network   http.RoundTripper
+	authority string
+	log       *slog.Logger
+}
+
+func (t *loginTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	start := time.Now()
+	res, err := t.network.RoundTrip(req)
+	logLogin(req.Context(), t.log, req, res, err, time.Since(start))
+	if seen, ok := req.Context().Value(loginKey{}).(*loginTrace); ok {
+		seen.note(req.URL.Host == t.authority, res, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	res.Body = struct {
+		io.Reader
+		io.Closer
+	}{&limitedBody{ReadCloser: res.Body, left: objectLimit}, res.Body}
+	return res, nil
+}

@@ -1,0 +1,81 @@
+package defender
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// MachineAction is what Defender made of an order. Fields that an answer left
+// out are empty; words are as the service spelled them.
+type MachineAction struct {
+	ID               string
+	Type             string // Offboard, Isolate, …
+	Status           string // Pending, InProgress, Succeeded, Failed, TimeOut, Cancelled, or a word of later
+	MachineID        string // lower case; empty in some answers
+	ComputerDNSName  string
+	Requestor        string
+	RequestorComment string // the comment as it was sent, an attempt's tag included
+	RequestSource    string
+	Created, Updated time.Time
+
+	CancellationRequestor, CancellationComment string
+	Cancelled                                  time.Time
+
+	ErrorHResult int64 // 0 when fine
+	Title        string
+	Scope        string
+	ExternalID   string
+	// TroubleshootInfo is as it came: its shape is not described.
+	TroubleshootInfo json.RawMessage
+}
+
+// Final reports whether the action will not change any more. A word that is not
+// known is taken for one that may.
+func (a MachineAction) Final() bool {
+	switch strings.ToLower(a.Status) {
+	case "succeeded", "failed", "timeout", "cancelled", "canceled":
+		return true
+	}
+	return false
+}
+
+// Succeeded reports whether the device has carried the action out.
+func (a MachineAction) Succeeded() bool { return strings.EqualFold(a.Status, "Succeeded") }
+
+// UnmarshalJSON takes an action as the service writes it.
+func (a *MachineAction) UnmarshalJSON(b []byte) error {
+	var w struct {
+		ID, Type, Status, MachineID, ComputerDNSName text
+		Requestor, RequestorComment, RequestSource   text
+		CreationDateTimeUTC                          moment
+		LastUpdateDateTimeUTC, LastUpdateTimeUTC     moment
+		CancellationRequestor, CancellationComment   text
+		CancellationDateTimeUTC                      moment
+		ErrorHResult                                 number
+		Title, Scope, ExternalID                     text
+		TroubleshootInfo                             json.RawMessage
+	}
+	if err := json.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	updated := w.LastUpdateDateTimeUTC.Time
+	if updated.IsZero() {
+		updated = w.LastUpdateTimeUTC.Time // so in some samples
+	}
+	if string(w.TroubleshootInfo) == "null" {
+		w.TroubleshootInfo = nil
+	}
+	*a = MachineAction{
+		ID: string(w.ID), Type: string(w.Type), Status: string(w.Status),
+		MachineID: strings.ToLower(string(w.MachineID)), ComputerDNSName: string(w.ComputerDNSName),
+		Requestor: string(w.Requestor), RequestorComment: string(w.RequestorComment), RequestSource: string(w.RequestSource),
+		Created: w.CreationDateTimeUTC.Time, Updated: updated,
+		CancellationRequestor: string(w.CancellationRequestor), CancellationComment: string(w.CancellationComment),
+		Cancelled:    w.CancellationDateTimeUTC.Time,
+		ErrorHResult: int64(w.ErrorHResult),
+		Title:        string(w.Title), Scope: string(w.Scope), ExternalID: string(w.ExternalID),
+		TroubleshootInfo: w.TroubleshootInfo,
+	}
+	return nil
+}

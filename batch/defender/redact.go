@@ -1,0 +1,38 @@
+package defender
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+var (
+	// A JWT is three runs of base64url with dots between; the first is an object
+	// and so begins with the base64 of `{"`. A cut one is as secret.
+	tokenText = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)*`)
+	// A proxy's address may hold its password.
+	userinfoText = regexp.MustCompile(`://[^/@\s"]+@`)
+)
+
+// redact takes tokens and passwords out of a text that others wrote: a server's
+// message, an error of net/http, an answer of the authority.
+func redact(s string) string {
+	s = tokenText.ReplaceAllString(s, "[redacted]")
+	return userinfoText.ReplaceAllString(s, "://[redacted]@")
+}
+
+// maxText is how much of a server's text is kept: it ends in a cell of a CSV.
+const maxText = 1000
+
+// tidy makes a server's text fit for one line: redacted, without control
+// characters, and not longer than maxText runes.
+func tidy(s string) string {
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.IsSpace(r)
+	}), " ")
+	s = redact(strings.ToValidUTF8(s, "\uFFFD"))
+	if r := []rune(s); len(r) > maxText {
+		s = string(r[:maxText]) + "…"
+	}
+	return s
+}
