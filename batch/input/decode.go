@@ -3,6 +3,7 @@ package input
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"unicode/utf8"
@@ -29,16 +30,59 @@ func decode(r io.Reader) decoded {
 		br.Discard(3)
 		return decoded{Reader: br, mark: "UTF-8"}
 	case bytes.HasPrefix(head, []byte{0xff, 0xfe}):
-		return decoded{Reader: wide(br, unicode.LittleEndian), mark: "UTF-16LE"}
+		br.Discard(2)
+		return decoded{Reader: transform.NewReader(br, newWide(unicode.LittleEndian)), mark: "UTF-16LE"}
 	case bytes.HasPrefix(head, []byte{0xfe, 0xff}):
-		return decoded{Reader: wide(br, unicode.BigEndian), mark: "UTF-16BE"}
+		br.Discard(2)
+		return decoded{Reader: transform.NewReader(br, newWide(unicode.BigEndian)), mark: "UTF-16BE"}
 	}
 	g := &guess{}
 	return decoded{Reader: transform.NewReader(br, g), guess: g}
 }
 
-func wide(r io.Reader, e unicode.Endianness) io.Reader {
-	return transform.NewReader(r, unicode.UTF16(e, unicode.ExpectBOM).NewDecoder())
+// wide decodes UTF-16. It takes the ASCII, nearly all of a list, out of the hands
+// of the decoder proper, which is slow enough to be felt with a million lines.
+type wide struct {
+	transform.Transformer
+	low int // the index of a unit's low byte
+}
+
+func newWide(e unicode.Endianness) wide {
+	w := wide{Transformer: unicode.UTF16(e, unicode.IgnoreBOM).NewDecoder()}
+	if e == unicode.BigEndian {
+		w.low = 1
+	}
+	return w
+}
+
+func (w wide) ascii(unit []byte) bool {
+	return unit[w.low] < utf8.RuneSelf && unit[1-w.low] == 0
+}
+
+// Transform is transform.Transformer's.
+func (w wide) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+	for err == nil && nSrc < len(src) {
+		for nDst < len(dst) && nSrc+1 < len(src) && w.ascii(src[nSrc:]) {
+			dst[nDst] = src[nSrc+w.low]
+			nDst, nSrc = nDst+1, nSrc+2
+		}
+		end := nSrc
+		for end+1 < len(src) && !w.ascii(src[end:]) {
+			end += 2
+		}
+		// What stands before ASCII is complete: half a pair is no character.
+		last := end+1 < len(src)
+		if !last {
+			end = len(src)
+		}
+		var d, s int
+		d, s, err = w.Transformer.Transform(dst[nDst:], src[nSrc:end], last || atEOF)
+		nDst, nSrc = nDst+d, nSrc+s
+		if err == nil && nDst == len(dst) && nSrc < len(src) {
+			err = transform.ErrShortDst
+		}
+	}
+	return nDst, nSrc, err
 }
 
 // guess passes UTF-8 on and turns to Windows-1252 at the first byte that
@@ -91,12 +135,14 @@ func (g *guess) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err erro
 
 // ascii returns the length of the part of p that is ASCII.
 func ascii(p []byte) int {
-	for i, c := range p {
-		if c >= utf8.RuneSelf {
-			return i
-		}
+	n := 0
+	for len(p)-n >= 8 && binary.NativeEndian.Uint64(p[n:])&0x8080808080808080 == 0 {
+		n += 8
 	}
-	return len(p)
+	for n < len(p) && p[n] < utf8.RuneSelf {
+		n++
+	}
+	return n
 }
 
 // maxRow is the number of bytes that one row may have. Without it a quote that

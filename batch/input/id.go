@@ -10,14 +10,16 @@ import (
 // idLength is the number of hexadecimal characters of a device id.
 const idLength = 40
 
-// isHex says whether a byte is a hexadecimal digit, as a table because every
-// byte of a million ids goes through it.
-var isHex = func() (t [256]bool) {
-	for _, c := range []byte("0123456789abcdefABCDEF") {
+// Which bytes are hexadecimal digits, as tables because every byte of a million
+// ids goes through them.
+var isHex, isLowerHex = tableOf("0123456789abcdefABCDEF"), tableOf("0123456789abcdef")
+
+func tableOf(bytes string) (t [256]bool) {
+	for _, c := range []byte(bytes) {
 		t[c] = true
 	}
 	return t
-}()
+}
 
 var (
 	guid = regexp.MustCompile(`^\{?[0-9A-Fa-f]{8}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{12}\}?$`)
@@ -39,14 +41,18 @@ func trimID(s string) string {
 // parseID returns the id that a cell holds, in lower case, or "" and what the
 // cell holds instead.
 func parseID(cell string) (string, Kind) {
-	v := trimID(cell)
-	if isID(v) {
-		if rounded.MatchString(v) {
-			return "", KindDamaged
-		}
-		return strings.ToLower(v), ""
+	v := cell
+	if len(v) != idLength || !all(v, &isLowerHex) {
+		v = strings.ToLower(trimID(cell))
 	}
-	return "", kindOf(v)
+	switch {
+	case !isID(v):
+		return "", kindOf(v)
+	case v[idLength-1] == '0' && rounded.MatchString(v):
+		return "", KindDamaged
+	default:
+		return v, ""
+	}
 }
 
 // isID reports whether s has the shape of a device id.
@@ -54,9 +60,11 @@ func isID(s string) bool {
 	return len(s) == idLength && allHex(s)
 }
 
-func allHex(s string) bool {
+func allHex(s string) bool { return all(s, &isHex) }
+
+func all(s string, in *[256]bool) bool {
 	for i := range len(s) {
-		if !isHex[s[i]] {
+		if !in[s[i]] {
 			return false
 		}
 	}

@@ -165,37 +165,38 @@ func (r *Row) inPlaceOfID(kind Kind, cell string) Kind {
 
 // check returns the first problem of a row. kind is what is wrong with its id.
 func (l *List) check(row *Row, rec *record, kind Kind) *Problem {
-	p := &Problem{File: l.name, Line: row.Line, Kind: kind}
-	for _, c := range []struct {
-		cell  string
-		index int
-	}{{rec.ID, l.layout.id}, {rec.Name, l.layout.name}, {rec.Comment, l.layout.comment}} {
-		if !utf8.ValidString(c.cell) {
-			p.Kind, p.Column = KindText, l.column(c.index, c.cell)
-			p.Text = quote(c.cell) + " has bytes that are not text: the list mixes encodings, UTF-8 and another"
-			p.Hint = "save the list as CSV UTF-8 (comma delimited), and check the letters that are not plain"
-			return p
-		}
-	}
-	if kind != "" {
-		p.Column = l.column(l.layout.id, rec.ID)
-		p.Text, p.Hint = explain(kind, rec.ID, l.name)
-		return p
-	}
-	if !blank(rec.Beyond) || len(rec.Beyond) == beyond {
-		i := max(0, slices.IndexFunc(rec.Beyond, func(s string) bool { return strings.TrimSpace(s) != "" }))
-		p.Kind, p.Column = KindCells, l.column(len(l.layout.names)+i, "filled")
-		p.Text = fmt.Sprintf("the row has more cells than the list has columns (%d): %s", len(l.layout.names), quote(rec.Beyond[i]))
-		p.Hint = "a cell that holds the separator is written in quotes"
-		return p
+	switch {
+	case !utf8.ValidString(rec.ID):
+		return l.mixed(row, l.layout.id, rec.ID)
+	case !utf8.ValidString(rec.Name):
+		return l.mixed(row, l.layout.name, rec.Name)
+	case !utf8.ValidString(rec.Comment):
+		return l.mixed(row, l.layout.comment, rec.Comment)
+	case kind != "":
+		text, hint := explain(kind, rec.ID, l.name)
+		return &Problem{File: l.name, Line: row.Line, Column: l.column(l.layout.id, rec.ID), Kind: kind, Text: text, Hint: hint}
+	case !blank(rec.Beyond) || len(rec.Beyond) == beyond:
+		return l.tooWide(row, rec.Beyond)
 	}
 	if n, long := tooLong(row.Comment); long {
-		p.Kind, p.Column = KindComment, l.column(l.layout.comment, rec.Comment)
-		p.Text = fmt.Sprintf("the comment has %d characters, the most is %d", n, MaxComment)
-		p.Hint = "shorten the comment"
-		return p
+		return &Problem{File: l.name, Line: row.Line, Column: l.column(l.layout.comment, rec.Comment), Kind: KindComment,
+			Text: fmt.Sprintf("the comment has %d characters, the most is %d", n, MaxComment), Hint: "shorten the comment"}
 	}
 	return nil
+}
+
+func (l *List) mixed(row *Row, index int, cell string) *Problem {
+	return &Problem{File: l.name, Line: row.Line, Column: l.column(index, cell), Kind: KindText,
+		Text: quote(cell) + " has bytes that are not text: the list mixes encodings, UTF-8 and another",
+		Hint: "save the list as CSV UTF-8 (comma delimited), and check the letters that are not plain"}
+}
+
+func (l *List) tooWide(row *Row, cells []string) *Problem {
+	i := max(0, slices.IndexFunc(cells, func(s string) bool { return strings.TrimSpace(s) != "" }))
+	_, column := l.csv.FieldPos(len(l.layout.names) + i)
+	return &Problem{File: l.name, Line: row.Line, Column: column, Kind: KindCells,
+		Text: fmt.Sprintf("the row has more cells than the list has columns (%d): %s", len(l.layout.names), quote(cells[i])),
+		Hint: "a cell that holds the separator is written in quotes"}
 }
 
 // column returns the byte on which a column begins in the last row, and 1 for
