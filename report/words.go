@@ -1,0 +1,35 @@
+package report
+
+import (
+	"strconv"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+// statuses are those that a report knows, in the order in which it tells them.
+var statuses = []checkpoint.Status{
+	checkpoint.Accepted, checkpoint.AlreadyActive, checkpoint.Refused, checkpoint.Failed,
+	checkpoint.InDoubt, checkpoint.Skipped, checkpoint.Pending,
+}
+
+// told is the status that a report gives for one in the checkpoint. A call that
+// is on its way may or may not have taken effect, so as long as nobody knows
+// more it is told as in doubt.
+func told(s checkpoint.Status) checkpoint.Status {
+	if s == checkpoint.Sending {
+		return checkpoint.InDoubt
+	}
+	return s
+}
+
+// stamp is how reports give a time: RFC 3339 in UTC, always with milliseconds,
+// so that times sort as text; empty for none.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
