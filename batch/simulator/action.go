@@ -92,19 +92,19 @@ func (s *Server) addAction(a Action) *action {
 
 // outcome is the final status that an action of the device reaches by itself, empty if none.
 func (s *Server) outcome(device string) string {
-	if s.Outcome != nil {
-		if word := s.Outcome(device); word != "" {
+	if s.opts.Outcome != nil {
+		if word := s.opts.Outcome(device); word != "" {
 			return word
 		}
 	}
 	if m := magicOf(device); m.outcome != "" || m.offline {
 		return m.outcome
 	}
-	if s.Options.Pending == 0 {
+	if s.opts.Pending == 0 {
 		return ""
 	}
 	draw := s.rand("outcome", device, 0)
-	if draw.IntN(100) >= s.FailPercent {
+	if draw.IntN(100) >= s.opts.FailPercent {
 		return Succeeded
 	}
 	return []string{Failed, TimeOut}[draw.IntN(2)]
@@ -125,7 +125,7 @@ func (s *Server) Finish(actionID, status string) error {
 // openAction is the oldest action of a device that is not final, nil if none is.
 func (s *Server) openAction(device string, now time.Time) *action {
 	for _, a := range s.actionsOf[device] {
-		if a.open(&s.Options, now) {
+		if a.open(&s.opts, now) {
 			return a
 		}
 	}
@@ -211,7 +211,7 @@ func (s *Server) listActions(c *call) answer {
 	}
 	var found []*action
 	for _, a := range s.actions {
-		if !a.visible.After(c.at) && q.keep(func(field string) any { return actionField(a, field, &s.Options, c.at) }) {
+		if !a.visible.After(c.at) && q.keep(func(field string) any { return actionField(a, field, &s.opts, c.at) }) {
 			found = append(found, a)
 		}
 	}
@@ -221,9 +221,9 @@ func (s *Server) listActions(c *call) answer {
 	low, high := q.page(len(found))
 	list := listJSON{Context: c.context("MachineActions"), Next: q.next(c, high, len(found)), Value: make([]any, 0, high-low)}
 	for _, a := range found[low:high] {
-		list.Value = append(list.Value, a.wire(&s.Options, c.at))
+		list.Value = append(list.Value, a.wire(&s.opts, c.at))
 	}
-	return c.json(http.StatusOK, list)
+	return jsonAnswer(http.StatusOK, list)
 }
 
 // getAction answers GET /api/machineactions/{id}; a fresh action may not be there yet.
@@ -239,9 +239,9 @@ func (s *Server) getAction(c *call) answer {
 }
 
 func (s *Server) sendAction(c *call, status int, a *action) answer {
-	w := a.wire(&s.Options, c.at)
+	w := a.wire(&s.opts, c.at)
 	w.Context = c.context("MachineActions/$entity")
-	return c.json(status, w)
+	return jsonAnswer(status, w)
 }
 
 // cancelAction answers POST /api/machineactions/{id}/cancel. It sees fresh actions: only reads lag.
@@ -254,7 +254,7 @@ func (s *Server) cancelAction(c *call) answer {
 	if !ok {
 		return refuse(http.StatusNotFound, "ResourceNotFound", "Machine action "+c.id+" was not found", "")
 	}
-	if status, _ := a.state(&s.Options, c.at); status != Pending && status != InProgress {
+	if status, _ := a.state(&s.opts, c.at); status != Pending && status != InProgress {
 		return refuse(http.StatusBadRequest, "BadRequest", "An action in status "+status+" can not be cancelled", a.ID)
 	}
 	a.fixed, a.fixedAt, a.cancelBy, a.cancelFor = Cancelled, c.at, c.requestor, comment

@@ -100,12 +100,3 @@ func orNil(s string) any {
 	}
 	return s
 }
-
-func contains(list []string, word string) bool {
-	for _, w := range list {
-		if w == word {
-			return true
-		}
-	}
-	return false
-}

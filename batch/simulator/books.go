@@ -152,7 +152,7 @@ func (s *Server) Books() Books {
 
 func (s *Server) snapshot() Books {
 	b := Books{
-		Simulated: true, Now: s.now(), PerMinute: s.PerMinute, PerHour: s.PerHour, Minute: s.Minute, Hour: s.Hour,
+		Simulated: true, Now: s.now(), PerMinute: s.opts.PerMinute, PerHour: s.opts.PerHour, Minute: s.opts.Minute, Hour: s.opts.Hour,
 		Calls: map[string]*KindBook{}, Devices: make(map[string]*DeviceBook, len(s.books.devices)), Doubled: []string{},
 		Faults: map[string]int{}, Throttled: s.books.throttled, DuringHold: s.books.duringHold, LateEffects: s.books.lateEffects,
 		Tokens: s.books.tokens, Foreign: append([]string{}, s.books.foreign...), Leaked: s.books.leaked, arrivals: map[string][]time.Time{},

@@ -191,7 +191,7 @@ func play404Once(s *Server, c *call, _ *rule, _ answer) answer {
 
 func playRedirect(s *Server, c *call, _ *rule, _ answer) answer {
 	a := bare(http.StatusTemporaryRedirect)
-	to := s.RedirectTo
+	to := s.opts.RedirectTo
 	if to == "" {
 		to = s.foreignURL()
 	}
@@ -201,7 +201,7 @@ func playRedirect(s *Server, c *call, _ *rule, _ answer) answer {
 
 // playFinalFirst loses a race: the action became final a moment before the cancel call.
 func playFinalFirst(s *Server, c *call, _ *rule, _ answer) answer {
-	if a := s.actionByID[strings.ToLower(c.id)]; a != nil && a.open(&s.Options, c.at) {
+	if a := s.actionByID[strings.ToLower(c.id)]; a != nil && a.open(&s.opts, c.at) {
 		a.fixed, a.fixedAt = Succeeded, c.at
 	}
 	return s.reply(c)

@@ -34,7 +34,7 @@ func (s *Server) Listen(addr string) error {
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return fmt.Errorf("simulator: %q is not a loopback address: a simulator is for this machine alone", host)
 	}
-	certificate, caPEM, err := newCertificates(time.Now()) // clients judge it by their clock, not by s.Now
+	certificate, caPEM, err := newCertificates(time.Now()) // clients judge it by their clock, not by Options.Now
 	if err != nil {
 		return fmt.Errorf("simulator: %w", err)
 	}

@@ -124,7 +124,7 @@ func (s *Server) machine(id string) *Machine {
 	if m, ok := s.machines[id]; ok {
 		return m
 	}
-	if !s.AnyDevice {
+	if !s.opts.AnyDevice {
 		return nil
 	}
 	m := Machine{ID: id, ComputerDNSName: "sim-" + id[:8] + ".example.com"}.withDefaults(s.now())
@@ -147,7 +147,7 @@ func (s *Server) getMachine(c *call) answer {
 	}
 	w := m.wire()
 	w.Context = c.context("Machines/$entity")
-	return c.json(http.StatusOK, w)
+	return jsonAnswer(http.StatusOK, w)
 }
 
 func (s *Server) machineByName(name string) *Machine {
@@ -179,5 +179,5 @@ func (s *Server) listMachines(c *call) answer {
 	for _, m := range found[low:high] {
 		list.Value = append(list.Value, m.wire())
 	}
-	return c.json(http.StatusOK, list)
+	return jsonAnswer(http.StatusOK, list)
 }

@@ -33,7 +33,7 @@ func (s *Server) managedIdentity(r *http.Request) (int, map[string]string) {
 		return http.StatusBadRequest, identityError("invalid_request", "Required metadata header not specified")
 	case !imds && r.Header.Get("X-IDENTITY-HEADER") != IdentityHeader:
 		return http.StatusUnauthorized, identityError("unauthorized", "X-IDENTITY-HEADER is wrong")
-	case client != "" && !strings.EqualFold(client, s.Application):
+	case client != "" && !strings.EqualFold(client, s.opts.Application):
 		return http.StatusBadRequest, identityError("invalid_request", "Identity not found")
 	case audience == "":
 		return http.StatusBadRequest, identityError("invalid_resource", "resource is missing")
@@ -42,9 +42,9 @@ func (s *Server) managedIdentity(r *http.Request) (int, map[string]string) {
 	defer s.mu.Unlock()
 	return http.StatusOK, map[string]string{
 		"access_token": s.newToken(audience, false, false),
-		"client_id":    s.Application,
-		"expires_in":   strconv.Itoa(int(s.TokenLife.Seconds())),
-		"expires_on":   strconv.FormatInt(s.now().Add(s.TokenLife).Unix(), 10),
+		"client_id":    s.opts.Application,
+		"expires_in":   strconv.Itoa(int(s.opts.TokenLife.Seconds())),
+		"expires_on":   strconv.FormatInt(s.now().Add(s.opts.TokenLife).Unix(), 10),
 		"not_before":   strconv.FormatInt(s.now().Unix(), 10),
 		"resource":     audience,
 		"token_type":   "Bearer",

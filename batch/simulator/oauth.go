@@ -62,7 +62,7 @@ func (s *Server) discover(c *call) answer {
 }
 
 func (s *Server) knowsTenant(name string) bool {
-	return strings.EqualFold(name, s.Tenant) || name == "organizations" || name == "common"
+	return strings.EqualFold(name, s.opts.Tenant) || name == "organizations" || name == "common"
 }
 
 // entraError is an error in Entra's own form.
@@ -96,9 +96,9 @@ func (s *Server) issue(c *call) answer {
 	if !s.knowsTenant(c.id) {
 		return s.unknownTenant(c)
 	}
-	if !strings.EqualFold(form.Get("client_id"), s.Application) {
+	if !strings.EqualFold(form.Get("client_id"), s.opts.Application) {
 		return s.entraError(c, http.StatusBadRequest, "unauthorized_client", 700016,
-			"Application with identifier '"+form.Get("client_id")+"' was not found in the directory '"+s.Tenant+"'.")
+			"Application with identifier '"+form.Get("client_id")+"' was not found in the directory '"+s.opts.Tenant+"'.")
 	}
 	if strings.HasSuffix(c.path, "/devicecode") {
 		return s.deviceCode(c)
@@ -130,14 +130,14 @@ func (s *Server) clientCredentials(c *call, form url.Values) answer {
 		return s.grant(c, form, false)
 	}
 	switch form.Get("client_secret") {
-	case s.Secret:
+	case s.opts.Secret:
 		return s.grant(c, form, false)
 	case "":
 		return s.entraError(c, http.StatusUnauthorized, "invalid_client", 7000218,
 			"The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
 	case ExpiredSecret:
 		return s.entraError(c, http.StatusUnauthorized, "invalid_client", 7000222,
-			"The provided client secret keys for app '"+s.Application+"' are expired.")
+			"The provided client secret keys for app '"+s.opts.Application+"' are expired.")
 	}
 	return s.entraError(c, http.StatusUnauthorized, "invalid_client", 7000215,
 		"Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID.")
@@ -145,6 +145,19 @@ func (s *Server) clientCredentials(c *call, form url.Values) answer {
 
 // federatedAudience is the aud of a token that another identity provider vouches with.
 const federatedAudience = "api://AzureADTokenExchange"
+
+// audiences is a claim that is a string or a list of strings, as a Kubernetes token has it.
+type audiences []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *audiences) UnmarshalJSON(text []byte) error {
+	var one string
+	if json.Unmarshal(text, &one) == nil {
+		*a = audiences{one}
+		return nil
+	}
+	return json.Unmarshal(text, (*[]string)(a))
+}
 
 // checkAssertion says what is wrong with an assertion; its signature is not looked at.
 func (s *Server) checkAssertion(c *call, assertion string) string {
@@ -157,23 +170,24 @@ func (s *Server) checkAssertion(c *call, assertion string) string {
 		return "The assertion can not be decoded."
 	}
 	var claims struct {
-		Aud, Iss, Sub string
-		Exp           json.Number
+		Aud      audiences
+		Iss, Sub string
+		Exp      json.Number
 	}
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		return "The assertion's claims can not be read."
 	}
 	expires, err := claims.Exp.Int64()
-	switch ours := strings.EqualFold(claims.Iss, s.Application); {
+	switch ours := strings.EqualFold(claims.Iss, s.opts.Application); {
 	case err != nil || !c.at.Before(time.Unix(expires, 0)):
 		return "The assertion is not within its valid time range."
 	case claims.Iss == "" || claims.Sub == "":
 		return "The assertion has no issuer or no subject."
 	case ours && claims.Sub != claims.Iss:
 		return "The subject of the assertion is not its issuer."
-	case ours && !strings.HasPrefix(claims.Aud, c.base+"/"):
+	case ours && !slices.ContainsFunc(claims.Aud, func(aud string) bool { return strings.HasPrefix(aud, c.base+"/") }):
 		return "The audience of the assertion is not this authority."
-	case !ours && claims.Aud != federatedAudience:
+	case !ours && !slices.Contains(claims.Aud, federatedAudience):
 		return "The audience of the federated token is not " + federatedAudience + "."
 	}
 	return ""
@@ -183,7 +197,7 @@ func (s *Server) checkAssertion(c *call, assertion string) string {
 // Options.DevicePolls polls.
 func (s *Server) deviceCode(c *call) answer {
 	code := s.guid("device code", c.number)
-	s.authority.devices[code] = s.DevicePolls
+	s.authority.devices[code] = s.opts.DevicePolls
 	return jsonAnswer(http.StatusOK, map[string]any{
 		"user_code": "SIMU" + strings.ToUpper(code[:5]), "device_code": code, "verification_uri": c.base + "/devicelogin",
 		"expires_in": 900, "interval": 1,
@@ -211,7 +225,7 @@ func (s *Server) grant(c *call, form url.Values, user bool) answer {
 		return s.entraError(c, http.StatusBadRequest, "invalid_scope", 70011, "The provided value for the input parameter 'scope' is not valid.")
 	}
 	body := map[string]any{
-		"token_type": "Bearer", "expires_in": int(s.TokenLife / time.Second), "ext_expires_in": int(s.TokenLife / time.Second),
+		"token_type": "Bearer", "expires_in": int(s.opts.TokenLife / time.Second), "ext_expires_in": int(s.opts.TokenLife / time.Second),
 		"access_token": s.newToken(audience, user, answersChallenge(form.Get("claims"))),
 	}
 	if user {
@@ -225,7 +239,7 @@ func (s *Server) addUser(c *call, form url.Values, body map[string]any) {
 	refresh := "refresh-" + s.guid("refresh", c.number)
 	s.authority.refresh[refresh] = true
 	object := s.guid("object", 0)
-	info, err := json.Marshal(map[string]string{"uid": object, "utid": s.Tenant})
+	info, err := json.Marshal(map[string]string{"uid": object, "utid": s.opts.Tenant})
 	if err != nil {
 		return
 	}
@@ -233,8 +247,8 @@ func (s *Server) addUser(c *call, form url.Values, body map[string]any) {
 	body["scope"] = form.Get("scope")
 	body["client_info"] = base64.RawURLEncoding.EncodeToString(info)
 	body["id_token"] = jwt(map[string]any{
-		"aud": s.Application, "iss": c.base + "/" + s.Tenant + "/v2.0", "tid": s.Tenant, "oid": object, "sub": object,
-		"preferred_username": userName, "name": "Sam Admin", "iat": c.at.Unix(), "nbf": c.at.Unix(), "exp": c.at.Add(s.TokenLife).Unix(), "ver": "2.0",
+		"aud": s.opts.Application, "iss": c.base + "/" + s.opts.Tenant + "/v2.0", "tid": s.opts.Tenant, "oid": object, "sub": object,
+		"preferred_username": userName, "name": "Sam Admin", "iat": c.at.Unix(), "nbf": c.at.Unix(), "exp": c.at.Add(s.opts.TokenLife).Unix(), "ver": "2.0",
 	}, "id")
 }
 

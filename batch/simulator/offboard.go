@@ -48,16 +48,16 @@ func (s *Server) offboard(c *call) answer {
 // makeOffboard makes the action, or answers as Options.Repeat says while another one is open.
 func (s *Server) makeOffboard(c *call, m *Machine, comment string) answer {
 	open := s.openAction(m.ID, c.at)
-	if open != nil && s.Repeat == RepeatRefuse {
+	if open != nil && s.opts.Repeat == RepeatRefuse {
 		return refuse(http.StatusBadRequest, "ActiveRequestAlreadyExists", "Action is already in progress", s.target(c))
 	}
-	if open != nil && s.Repeat == RepeatExisting {
+	if open != nil && s.opts.Repeat == RepeatExisting {
 		return s.sendAction(c, s.success(c), open)
 	}
 	a := s.addAction(Action{MachineID: m.ID, ComputerDNSName: m.ComputerDNSName, Requestor: c.requestor, Comment: comment, Created: c.at})
 	a.visible = c.at.Add(s.lag(c))
 	s.books.made(m.ID, a.ID, open != nil)
-	if s.Echo == EchoNever || s.Echo == EchoMixed && c.draw.IntN(10) == 0 {
+	if s.opts.Echo == EchoNever || s.opts.Echo == EchoMixed && c.draw.IntN(10) == 0 {
 		bare := *a
 		bare.MachineID, bare.ComputerDNSName = "", ""
 		return s.sendAction(c, s.success(c), &bare)
@@ -66,19 +66,20 @@ func (s *Server) makeOffboard(c *call, m *Machine, comment string) answer {
 }
 
 func (s *Server) success(c *call) int {
-	if s.Success != 0 {
-		return s.Success
+	if s.opts.Success != 0 {
+		return s.opts.Success
 	}
 	return []int{http.StatusOK, http.StatusCreated}[c.draw.IntN(2)]
 }
 
+// lag is the time for which a fresh action can not be read.
 func (s *Server) lag(c *call) time.Duration {
 	for _, r := range s.faults.rules {
-		if r.fault.name == faultLag && (r.always || r.share > c.draw.Float64()) {
-			return r.param
+		if r.fault.name == faultLag && (r.certain(s, c) || r.share > c.draw.Float64()) {
+			return s.playing(r).param
 		}
 	}
-	return s.Lag
+	return s.opts.Lag
 }
 
 // readComment reads the body of a call that needs a comment, as strictly as the documentation allows:

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -128,7 +129,7 @@ func (o Options) check() error {
 		{"throttle", o.Throttle, []string{ThrottleSeconds, ThrottleDate, ThrottleMessage, ThrottleWindow, ThrottleNone, ThrottleMixed}},
 		{"echo", o.Echo, []string{EchoAlways, EchoNever, EchoMixed}},
 	} {
-		if !contains(word.known, word.value) {
+		if !slices.Contains(word.known, word.value) {
 			return fmt.Errorf("%s %q is none of %v", word.name, word.value, word.known)
 		}
 	}

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -34,8 +33,8 @@ const (
 // Server is a Defender, its OAuth authority and the books of both. It is an http.Handler, a transport
 // (Transport) and a network server (Listen); all three may be in use at once.
 type Server struct {
-	Options
-	network // listeners and certificates
+	opts    Options // complete, and never changed
+	network         // listeners and certificates
 
 	mu         sync.Mutex // guards all that follows; nothing waits under it
 	machines   map[string]*Machine
@@ -68,7 +67,7 @@ func New(o Options) (*Server, error) {
 		o.Seed = faults.seed
 	}
 	s := &Server{
-		Options: o, faults: faults,
+		opts: o, faults: faults,
 		machines: map[string]*Machine{}, actionByID: map[string]*action{}, actionsOf: map[string][]*action{},
 		meters: map[string]*meter{}, played: map[*rule]int{}, once: map[string]bool{}, late: map[*time.Timer]struct{}{},
 		books: newBooks(), authority: newAuthority(),
@@ -80,35 +79,34 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) now() time.Time { return s.Now() }
+func (s *Server) now() time.Time { return s.opts.Now() }
 
 // rand is a source of its own for one question, so that an answer does not depend on the order in
 // which concurrent calls arrive.
 func (s *Server) rand(about, id string, n int) *rand.Rand {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %d", s.Seed, about, id, n))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %d", s.opts.Seed, about, id, n))
 	return rand.New(rand.NewPCG(binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])))
 }
 
 // guid is a made-up id that the seed determines.
 func (s *Server) guid(about string, n int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %d", s.Seed, about, n))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %d", s.opts.Seed, about, n))
 	h := hex.EncodeToString(sum[:16])
 	return h[:8] + "-" + h[8:12] + "-4" + h[13:16] + "-a" + h[17:20] + "-" + h[20:]
 }
 
 // delay draws the time that a call or an answer travels.
 func (s *Server) delay() time.Duration {
-	if s.LatencyMax == 0 {
+	if s.opts.LatencyMax == 0 {
 		return 0
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.LatencyMin + time.Duration(s.latency.Int64N(int64(s.LatencyMax-s.LatencyMin)+1))
+	return s.opts.LatencyMin + time.Duration(s.latency.Int64N(int64(s.opts.LatencyMax-s.opts.LatencyMin)+1))
 }
 
 // call is one HTTP request that has arrived.
 type call struct {
-	ctx       context.Context
 	method    string
 	path      string
 	query     url.Values
@@ -125,14 +123,13 @@ type call struct {
 	draw      *rand.Rand
 }
 
+// newCall copies what it needs of r: in process the caller may give up and go on using it.
 func newCall(r *http.Request, base string, body []byte) *call {
 	query, err := url.ParseQuery(r.URL.RawQuery)
-	return &call{ctx: r.Context(), method: r.Method, path: r.URL.Path, query: query, queryErr: err, header: r.Header, body: body, base: base}
+	return &call{method: r.Method, path: r.URL.Path, query: query, queryErr: err, header: r.Header.Clone(), body: body, base: base}
 }
 
 func (c *call) context(what string) string { return c.base + "/api/$metadata#" + what }
-
-func (c *call) json(status int, v any) answer { return jsonAnswer(status, v) }
 
 // target is what Microsoft's support would ask for.
 func (s *Server) target(c *call) string { return s.guid("target "+c.kind+c.id, c.number) }

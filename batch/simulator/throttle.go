@@ -11,27 +11,27 @@ import (
 // throttle counts an API call and refuses it when it is over the quota or within a hold.
 func (s *Server) throttle(c *call) (answer, bool) {
 	key := c.kind
-	if s.SharedBudget {
+	if s.opts.SharedBudget {
 		key = allCalls
 	}
 	m := s.meter(key)
 	held := c.at.Before(m.until)
 	if held {
 		s.books.duringHold++
-		m.until = m.until.Add(s.Penalty)
+		m.until = m.until.Add(s.opts.Penalty)
 	}
-	full, free := m.over(s.FixedWindows, c.at)
+	full, free := m.over(s.opts.FixedWindows, c.at)
 	if full == nil {
 		return answer{}, false
 	}
 	m.until = free
-	return s.tooMany(c, s.Throttle, full, free.Sub(c.at)), true
+	return s.tooMany(c, s.opts.Throttle, full, free.Sub(c.at)), true
 }
 
 // hold starts a hold on the key of a call, whatever the windows say: a fault.
 func (s *Server) hold(c *call, style string, wait time.Duration) answer {
 	key := c.kind
-	if s.SharedBudget {
+	if s.opts.SharedBudget {
 		key = allCalls
 	}
 	m := s.meter(key)
@@ -44,7 +44,7 @@ func (s *Server) hold(c *call, style string, wait time.Duration) answer {
 func (s *Server) meter(key string) *meter {
 	m, ok := s.meters[key]
 	if !ok {
-		m = newMeter(&s.Options)
+		m = newMeter(&s.opts)
 		s.meters[key] = m
 	}
 	return m

@@ -43,20 +43,20 @@ func (s *Server) Token(r TokenRequest) string {
 func (s *Server) newToken(audience string, user, claims bool) string {
 	now := s.now()
 	s.books.tokens++
-	t := &token{serial: s.books.tokens, audience: audience, user: user, expires: now.Add(s.TokenLife), claims: claims}
+	t := &token{serial: s.books.tokens, audience: audience, user: user, expires: now.Add(s.opts.TokenLife), claims: claims}
 	payload := map[string]any{
-		"aud": audience, "iss": "https://sts.windows.net/" + s.Tenant + "/", "tid": s.Tenant, "appid": s.Application,
+		"aud": audience, "iss": "https://sts.windows.net/" + s.opts.Tenant + "/", "tid": s.opts.Tenant, "appid": s.opts.Application,
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": t.expires.Unix(), "ver": "1.0",
 		"oid": s.guid("object", 0), "uti": s.guid("token", t.serial), "app_displayname": "Simulated application",
 	}
 	if user {
-		t.scopes = s.Scopes
-		payload["scp"] = strings.Join(s.Scopes, " ")
+		t.scopes = s.opts.Scopes
+		payload["scp"] = strings.Join(s.opts.Scopes, " ")
 		payload["upn"] = userName
 		payload["idtyp"] = "user"
 	} else {
-		t.roles = s.Roles
-		payload["roles"] = s.Roles
+		t.roles = s.opts.Roles
+		payload["roles"] = s.opts.Roles
 		payload["idtyp"] = "app"
 	}
 	text := jwt(payload, s.guid("signature", t.serial))
@@ -160,10 +160,10 @@ func (s *Server) authorize(c *call) (answer, bool) {
 		return unauthorized(), false
 	case s.challenged(t):
 		return s.challenge(), false
-	case !slices.Contains(s.Audiences, t.audience):
+	case !slices.Contains(s.opts.Audiences, t.audience):
 		return bare(http.StatusForbidden), false
 	}
-	c.token, c.requestor, t.used = t, s.Application, true
+	c.token, c.requestor, t.used = t, s.opts.Application, true
 	if t.user {
 		c.requestor = userName
 	}

@@ -66,7 +66,7 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	traceSent(ctx)
 	done := make(chan delivered, 1)
-	go t.travel(r, body, done)
+	go t.travel(r, newCall(r, r.URL.Scheme+"://"+r.URL.Host, body), done)
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -102,11 +102,10 @@ func traceSent(ctx context.Context) {
 }
 
 // travel carries a request there and its answer back.
-func (t inProcess) travel(r *http.Request, body []byte, done chan<- delivered) {
+func (t inProcess) travel(r *http.Request, c *call, done chan<- delivered) {
 	time.Sleep(t.delay())
-	c := newCall(r, r.URL.Scheme+"://"+r.URL.Host, body)
 	var a answer
-	if t.isOwn(r.URL.Host) {
+	if t.isOwn(strings.TrimPrefix(c.base, "https://")) {
 		a = t.serve(c)
 	} else {
 		a = t.serveForeign(c)
@@ -136,7 +135,7 @@ func (s *Server) finish(a answer) {
 }
 
 func (s *Server) isOwn(host string) bool {
-	return host == strings.TrimPrefix(s.URL(), "https://") || slices.Contains(s.Hosts, host)
+	return host == strings.TrimPrefix(s.URL(), "https://") || slices.Contains(s.opts.Hosts, host)
 }
 
 // serveForeign is another host, where nobody has any business to be, and a token least of all.
