@@ -78,25 +78,24 @@ type Error struct {
 
 // Error is one line, except for [BadIdentity], which may list what was tried.
 func (e *Error) Error() string {
-	var b strings.Builder
-	if e.Status != 0 {
-		fmt.Fprintf(&b, "status %d", e.Status)
-	} else {
-		b.WriteString(e.Class.String())
-	}
-	if e.Code != "" {
-		b.WriteString(" " + e.Code)
+	var parts []string
+	switch {
+	case e.Status != 0:
+		parts = append(parts, strings.TrimSpace(fmt.Sprintf("status %d %s", e.Status, e.Code)))
+	case e.Class != BadIdentity: // its message says it all
+		parts = append(parts, e.Class.String())
 	}
 	if e.Message != "" {
-		b.WriteString(": " + e.Message)
+		parts = append(parts, e.Message)
 	}
 	if e.Err != nil {
-		b.WriteString(": " + redact(e.Err.Error()))
+		parts = append(parts, redact(e.Err.Error()))
 	}
+	line := strings.Join(parts, ": ")
 	if e.RequestIDs != "" {
-		b.WriteString(" (request " + e.RequestIDs + ")")
+		line += " (request " + e.RequestIDs + ")"
 	}
-	return b.String()
+	return line
 }
 
 // Unwrap returns the cause.

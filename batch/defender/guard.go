@@ -85,9 +85,9 @@ type guarded struct {
 	force atomic.Bool
 }
 
-// freshClaims are the claims that are sent anyway, as a wish of the caller's:
-// with one, MSAL looks for no access token in its cache.
-const freshClaims = `{"access_token":{"xms_cc":{"values":["CP1"]}}}`
+// freshClaims ask for nothing, but with claims MSAL looks for no access token in
+// its cache. It refuses those that it sends anyway (xms_cc), so they are empty.
+const freshClaims = `{"access_token":{}}`
 
 // GetToken implements azcore.TokenCredential.
 func (g *guarded) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {

@@ -33,23 +33,22 @@ func dial(cfg Config) (networks, error) {
 	if err != nil {
 		return networks{}, err
 	}
-	writes := newTransport(roots, cmp.Or(cfg.ConnectTimeout, 15*time.Second))
-	reads := writes.Clone()
-	reads.ForceAttemptHTTP2 = false
-	reads.Protocols = new(http.Protocols)
-	reads.Protocols.SetHTTP1(true)
-	return networks{reads, writes}, nil
+	connect := cmp.Or(cfg.ConnectTimeout, 15*time.Second)
+	return networks{reads: newTransport(roots, connect, false), writes: newTransport(roots, connect, true)}, nil
 }
 
-func newTransport(roots *x509.CertPool, connect time.Duration) *http.Transport {
+func newTransport(roots *x509.CertPool, connect time.Duration, http2 bool) *http.Transport {
 	dialer := &net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}
 	proxy := httpproxy.FromEnvironment().ProxyFunc()
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(http2)
 	return &http.Transport{
 		Proxy:                  func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		TLSHandshakeTimeout:    connect,
-		ForceAttemptHTTP2:      true,
+		Protocols:              protocols,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 		MaxIdleConns:           100,
 		MaxIdleConnsPerHost:    32,
