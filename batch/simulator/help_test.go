@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -148,3 +149,6 @@ func clientOptions(s *Server, doer policy.Transporter) policy.ClientOptions {
 		Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: s.URL()},
 	}
 }
+
+// numbered is a device id for a number.
+func numbered(n int) string { return fmt.Sprintf("%040x", n+1) }
