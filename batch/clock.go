@@ -12,10 +12,10 @@ type Clock struct {
 	// it as it is. Tests set the clock with it.
 	Wall func(time.Time) time.Time
 
-	mu     sync.Mutex
-	wall   time.Time // the last reading, without the monotonic part
-	mono   time.Time // the same, with it
-	jumped bool
+	mu    sync.Mutex
+	wall  time.Time // the last reading, without the monotonic part
+	mono  time.Time // the same, with it
+	jumps int
 }
 
 // drift is how far wall time and elapsed time may part unnoticed. NTP slews by
@@ -43,7 +43,7 @@ func (c *Clock) Now() time.Time {
 		}
 	}
 	c.mono, c.wall = c.read()
-	c.jumped = true
+	c.jumps++
 	return c.wall
 }
 
@@ -56,11 +56,9 @@ func (c *Clock) read() (mono, wall time.Time) {
 	return mono, wall
 }
 
-// Jumped says, once, whether the clock has jumped since it was asked last.
-func (c *Clock) Jumped() bool {
+// Jumps is how often the clock was seen to jump.
+func (c *Clock) Jumps() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	j := c.jumped
-	c.jumped = false
-	return j
+	return c.jumps
 }

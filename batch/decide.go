@@ -1,0 +1,166 @@
+package batch
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/defender"
+)
+
+// next is what becomes of a task after a call.
+type next int
+
+const (
+	done    next = iota // nothing more
+	ready               // again as soon as there is a slot
+	later               // again, not before its time
+	settle              // look it up before anything else
+	outage              // again when Defender answers again; no fault of the device
+	stopRun             // the run ends here
+)
+
+// verdict is what one call means.
+type verdict struct {
+	next next
+	task checkpoint.TaskChange
+	word string // for the attempt
+	stop *Stop
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// decide says what the outcome of an offboard call means for its task. It is
+// pure: now is when the call was over, as we see it.
+func (o *Options) decide(w *work, a defender.MachineAction, x defender.Exchange, err error, now time.Time) verdict {
+	v := verdict{word: defender.ClassOf(err).String(), task: checkpoint.TaskChange{N: w.N, Reason: ptr("")}}
+	spent := func() { v.task.Attempts = ptr(w.Attempts + 1) }
+	if err == nil {
+		spent()
+		v.accept(w, a)
+		return v
+	}
+	var e *defender.Error
+	errors.As(err, &e)
+	switch defender.ClassOf(err) {
+	case defender.Refused:
+		spent()
+		v.task.Status, v.task.Reason = checkpoint.Refused, ptr(reason(e))
+	case defender.AlreadyActive:
+		// The open action is looked up: it may be one of ours.
+		spent()
+		v.next = settle
+		v.task.Status, v.task.Reason = checkpoint.AlreadyActive, ptr(reasonLookup)
+		v.task.DoubtSince, v.task.DoubtUntil = ptr(w.since(now)), ptr(now)
+	case defender.NotFound:
+		spent()
+		if w.Tries404 == 0 { // false ones happen, and go away
+			v.next = later
+			v.task.Status, v.task.Tries404, v.task.NotBefore = checkpoint.Pending, ptr(1), ptr(now.Add(2*time.Second))
+			break
+		}
+		v.task.Status, v.task.Reason = checkpoint.Refused, ptr(reason(e))
+	case defender.Forbidden:
+		spent()
+		v.task.Status, v.task.Reason = checkpoint.Refused, ptr(reason(e))
+	case defender.Throttled, defender.Unauthorized:
+		v.next = ready
+		v.task.Status = checkpoint.Pending
+	case defender.Outage, defender.NotSent:
+		v.next = outage
+		v.task.Status = checkpoint.Pending
+		if w.Attempts > 0 { // a message of an earlier attempt stays
+			v.task.Reason = nil
+		}
+	case defender.WrongDevice:
+		spent()
+		v.doubt(w, now, o)
+		v.next = stopRun
+		v.stop = &Stop{Why: "Defender answered for another device than the one that was named", Err: err, Code: CodeGuard,
+			Hint: "look the device up in the portal; the same command looks for its action and goes on"}
+	case defender.BadIdentity:
+		v.next = stopRun
+		v.task.Status = checkpoint.Pending
+		v.stop = &Stop{Why: "authorization lost", Err: err, Code: CodeGuard, Hint: hint(err)}
+	default: // in doubt, and whatever has no name yet
+		spent()
+		v.doubt(w, now, o)
+	}
+	return v
+}
+
+// reasonLookup marks a task whose open action is not known yet.
+const reasonLookup = "an action is open already; looking it up"
+
+// doubt puts a task in doubt: its call may take effect for a grace from now on.
+func (v *verdict) doubt(w *work, now time.Time, o *Options) {
+	v.next = settle
+	v.task.Status = checkpoint.InDoubt
+	v.task.Reason = ptr("the answer to the call is not known")
+	v.task.DoubtSince, v.task.DoubtUntil = ptr(w.since(now)), ptr(now.Add(o.Timeout))
+}
+
+// accept takes an action that the API gave for a task.
+func (v *verdict) accept(w *work, a defender.MachineAction) {
+	v.task.Action = actionOf(a)
+	if w.tagged && a.RequestorComment != "" && !w.ours(a) {
+		v.word = "already active"
+		v.task.Status, v.task.Reason = checkpoint.AlreadyActive, ptr(openReason(a))
+		return
+	}
+	v.word = "accepted"
+	v.task.Status = checkpoint.Accepted
+}
+
+// openReason says whose action is open and of which type.
+func openReason(a defender.MachineAction) string {
+	what := "an action"
+	if a.Type != "" && !strings.EqualFold(a.Type, "Offboard") {
+		what = "an action of type " + a.Type
+	}
+	s := what + " is open already"
+	if a.Requestor != "" {
+		s += ", asked for by " + a.Requestor
+	}
+	if !a.Created.IsZero() {
+		s += " at " + a.Created.UTC().Format(time.RFC3339)
+	}
+	return s
+}
+
+// reason is a refusal in a few words; the API's own are in the attempt.
+func reason(e *defender.Error) string {
+	if e == nil {
+		return ""
+	}
+	if e.Code != "" {
+		return e.Code
+	}
+	return e.Message
+}
+
+func hint(err error) string {
+	var e *defender.Error
+	if errors.As(err, &e) {
+		return e.Hint
+	}
+	return ""
+}
+
+// actionOf keeps of a machine action what the result tells.
+func actionOf(a defender.MachineAction) *checkpoint.Action {
+	out := &checkpoint.Action{ID: a.ID, Type: a.Type, Status: a.Status, Requestor: a.Requestor,
+		Created: stampOf(a.Created), Updated: stampOf(a.Updated)}
+	if a.ErrorHResult != 0 {
+		out.Error = hresult(a.ErrorHResult)
+	}
+	return out
+}
+
+func stampOf(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}

@@ -1,0 +1,495 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/defender"
+)
+
+// Runner works on one batch. One goroutine, that of Run, owns its state; the
+// workers only make calls and write what became of them.
+type Runner struct {
+	*caller
+	show      func(Progress)
+	name      string
+	sim       bool
+	requestor string // as which our actions are known, if they are
+	rng       *rand.Rand
+	group     *errgroup.Group
+	ended     chan ended // calls that are over
+
+	total  int
+	counts map[checkpoint.Status]int
+	ready  []*work
+	later  []*work
+	doubt  []*work      // in doubt, or already active with an action that is not known
+	flying int          // workers at work
+	opened atomic.Int64 // of these, those that have not reserved yet
+
+	looking   bool                       // a look-up is under way
+	sentCalls int                        // offboard calls of this run
+	answered  int                        // devices that have their final status from this run
+	failures  int                        // of these, those that count against the threshold
+	rows      map[string]map[string]bool // devices in a row that were refused alike
+	doubtsRow int                        // calls in a row that ended in doubt
+
+	out struct { // an outage
+		since time.Time
+		until time.Time
+		tries int
+		why   string
+	}
+	stopping *Stop
+	cancel   context.CancelFunc // of waits and reads
+	waitFor  string
+	waitTill time.Time
+	forecast struct {
+		made time.Time
+		at   time.Time
+		why  string
+	}
+}
+
+// ended is what a worker tells when its call is over and written.
+type ended struct {
+	w      *work
+	v      verdict
+	err    error // why the run cannot go on
+	looked *looked
+}
+
+// Run works until all that can be done is done, or something stops it, and
+// returns why: nil when it ran to the end. When ctx is done nothing new is
+// sent, and calls in flight are waited for; when hard is done, they are given
+// up. Whatever happens, what was sent is on the disk.
+func (r *Runner) Run(ctx, hard context.Context) (stop *Stop) {
+	r.group = &errgroup.Group{}
+	r.group.SetLimit(r.opt.Workers + 1) // and one look-up
+	r.ended = make(chan ended, r.opt.Workers+1)
+	defer r.group.Wait()
+	ctx, r.cancel = context.WithCancel(ctx)
+	defer r.cancel()
+
+	if err := r.lookFirst(ctx); err != nil {
+		r.stop(asStop(err))
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	beat := time.NewTicker(10 * time.Second)
+	defer beat.Stop()
+	for {
+		if ctx.Err() != nil {
+			r.stop(&Stop{Why: "interrupted", Code: CodeStopped})
+		}
+		r.halted.Store(r.stopping != nil)
+		wake, more := r.dispatch(ctx, hard)
+		if !more && r.flying == 0 && !r.looking {
+			r.tell()
+			return r.stopping
+		}
+		timer := time.NewTimer(wake)
+		interrupted := ctx.Done()
+		if r.stopping != nil {
+			interrupted = nil
+		}
+		select {
+		case e := <-r.ended:
+			r.take(e)
+		case <-timer.C:
+		case <-tick.C:
+			r.tell()
+		case <-beat.C:
+			if r.flying > 0 || r.looking {
+				r.stop(asStop(r.store.Alive(r.batch, r.run, r.clock.Now())))
+			}
+		case <-interrupted:
+		}
+		timer.Stop()
+	}
+}
+
+// asStop makes an error the reason for a stop; nil stays nil.
+func asStop(err error) *Stop {
+	if err == nil {
+		return nil
+	}
+	var s *Stop
+	switch {
+	case errors.As(err, &s):
+		return s
+	case errors.Is(err, context.Canceled), errors.Is(err, errHalted):
+		return &Stop{Why: "interrupted", Code: CodeStopped}
+	case errors.Is(err, checkpoint.ErrDisk):
+		return &Stop{Why: "nothing more can be written", Err: err, Code: CodeError,
+			Hint: "nothing that was answered is lost; make space and run the same command again"}
+	case defender.ClassOf(err) == defender.BadIdentity:
+		return &Stop{Why: "authorization lost", Err: err, Code: CodeGuard, Hint: hint(err)}
+	}
+	return &Stop{Why: "the run cannot go on", Err: err, Code: CodeError, Hint: "the same command goes on"}
+}
+
+// stop ends the run for a reason; the first one stays, unless a worse one comes.
+func (r *Runner) stop(s *Stop) {
+	if s != nil && (r.stopping == nil || r.stopping.Code == CodeStopped && s.Code != CodeStopped) {
+		r.stopping = s
+		r.halted.Store(true)
+		r.cancel()
+	}
+}
+
+// dispatch sends what may be sent, and returns when to look again at the
+// latest, and whether anything is left to wait for.
+func (r *Runner) dispatch(ctx, hard context.Context) (wake time.Duration, more bool) {
+	r.waitFor, r.waitTill = "", time.Time{}
+	if r.stopping != nil {
+		return time.Minute, false
+	}
+	now := r.clock.Now()
+	wakes := []time.Time{now.Add(time.Minute)}
+	r.promote(now, &wakes)
+	r.lookUp(ctx, now, &wakes)
+	if len(r.ready) > 0 {
+		r.send(hard, now, &wakes)
+	}
+	if blocked := r.blocked(); blocked != "" {
+		r.stop(&Stop{Why: "what is left is in flight or in doubt in batch " + strconv.Quote(blocked), Code: CodeStopped,
+			Hint: "run that batch again, then this one"})
+	}
+	more = len(r.ready)+len(r.later)+len(r.doubt) > 0
+	if more && r.waitFor == "" && r.flying == 0 && len(r.ready) == 0 {
+		r.waitFor = "devices in doubt are looked up"
+		if len(r.doubt) == 0 {
+			r.waitFor = "before trying again"
+		}
+		r.waitTill = slices.MinFunc(wakes, time.Time.Compare)
+	}
+	return max(time.Millisecond, slices.MinFunc(wakes, time.Time.Compare).Sub(now)), more && r.stopping == nil
+}
+
+// blocked names the batch that has all that is left to do here; empty if there
+// is anything else.
+func (r *Runner) blocked() (batch string) {
+	if r.flying > 0 || r.looking || len(r.ready)+len(r.doubt) > 0 {
+		return ""
+	}
+	for _, w := range r.later {
+		if w.blocked == "" {
+			return ""
+		}
+		batch = w.blocked
+	}
+	return batch
+}
+
+// promote takes what may be tried again from now on.
+func (r *Runner) promote(now time.Time, wakes *[]time.Time) {
+	r.later = slices.DeleteFunc(r.later, func(w *work) bool {
+		if w.NotBefore.After(now) {
+			*wakes = append(*wakes, w.NotBefore)
+			return false
+		}
+		r.ready = append(r.ready, w)
+		return true
+	})
+}
+
+// send starts as many calls as the quota, the workers, the hours and an outage
+// allow.
+func (r *Runner) send(hard context.Context, now time.Time, wakes *[]time.Time) {
+	room := r.opt.Workers - r.flying
+	if !r.out.since.IsZero() { // one call asks whether it is over
+		if r.out.until.After(now) {
+			r.waitFor, r.waitTill = r.out.why, r.out.until
+			*wakes = append(*wakes, r.out.until)
+			return
+		}
+		room = min(room, 1-r.flying)
+	}
+	if until, ok := r.closed(now); !ok {
+		r.waitFor, r.waitTill = "outside the allowed hours", until
+		*wakes = append(*wakes, until)
+		return
+	}
+	if r.opt.Limit > 0 {
+		room = min(room, r.opt.Limit-r.sentCalls-r.flying)
+	}
+	if room <= 0 || r.stopping != nil {
+		return
+	}
+	v, err := r.store.Judge(r.opt.budget(r.key, CallOffboard), r.clock.Now)
+	if err != nil {
+		r.stop(asStop(err))
+		return
+	}
+	room = min(room, v.Free-int(r.opened.Load()))
+	for ; room > 0 && len(r.ready) > 0; room-- {
+		w := r.ready[0]
+		r.ready = r.ready[1:]
+		r.flying++
+		r.opened.Add(1)
+		r.group.Go(func() error {
+			r.ended <- r.offboard(hard, w)
+			return nil
+		})
+	}
+	if len(r.ready) > 0 && v.Free == 0 {
+		r.waitFor, r.waitTill = v.Why, v.At
+		if !v.At.IsZero() {
+			*wakes = append(*wakes, v.At)
+		}
+	}
+}
+
+// closed says until when calling is not allowed; ok if it is.
+func (r *Runner) closed(now time.Time) (until time.Time, ok bool) {
+	switch {
+	case !r.opt.Until.IsZero() && !now.Before(r.opt.Until):
+		r.stop(&Stop{Why: "the time is up", Code: CodeStopped})
+		return now, false
+	case r.opt.Limit > 0 && r.sentCalls >= r.opt.Limit && r.flying == 0:
+		r.stop(&Stop{Why: fmt.Sprintf("%d calls were made, as --limit says", r.sentCalls), Code: CodeStopped})
+		return now, false
+	case r.opt.Allowed == nil:
+		return now, true
+	}
+	open := r.opt.Allowed(now)
+	if !open.After(now) {
+		return now, true
+	}
+	if !r.opt.Wait {
+		r.stop(&Stop{Why: "the allowed hours are over", Code: CodeStopped,
+			Hint: "run the same command again from " + open.Format("Mon 2006-01-02 15:04 MST") + " on"})
+	}
+	return open, false
+}
+
+// offboard makes one call for a task and writes what became of it.
+func (r *Runner) offboard(hard context.Context, w *work) ended {
+	tag := ""
+	if w.tagged = !r.opt.NoTag; w.tagged {
+		tag = checkpoint.Tag()
+	}
+	a := &attempt{c: r.caller, kind: CallOffboard, intent: checkpoint.Intent{
+		Run: r.run, N: w.N, Device: w.Device, Number: w.requests + 1, Tag: tag}}
+	reserved := sync.OnceFunc(func() { r.opened.Add(-1) })
+	defer reserved()
+	gate := func(ctx context.Context, previous *defender.Exchange) error {
+		now := r.clock.Now()
+		if r.opt.Allowed != nil && r.opt.Allowed(now).After(now) {
+			return errClosed
+		}
+		w.sent = now
+		defer reserved()
+		return a.gate(ctx, previous)
+	}
+	action, x, err := r.client.Offboard(hard, w.Device, comment(w.Comment, tag), gate)
+	w.requests += a.number
+	if a.number > 0 {
+		w.tags = append(w.tags, tag)
+	}
+	if a.id == 0 {
+		return r.unsent(w, err)
+	}
+	v := r.opt.decide(w, action, x, err, r.clock.Now())
+	if err := a.over(outcomeOf(v.word, err, x), &v.task); err != nil {
+		return ended{w: w, err: err}
+	}
+	w.apply(v.task)
+	switch {
+	case defender.ClassOf(err) == defender.Unauthorized:
+		return ended{w: w, v: v, err: r.refused(x, err)}
+	case x.Status != 0:
+		r.taken(x)
+	}
+	return ended{w: w, v: v}
+}
+
+var errClosed = errors.New("outside the allowed hours")
+
+// unsent says what to do with a task whose call did not leave.
+func (r *Runner) unsent(w *work, err error) ended {
+	var no *checkpoint.NoSlot
+	var busy *checkpoint.Busy
+	switch {
+	case errors.As(err, &no), errors.Is(err, errStale), errors.Is(err, errHalted), errors.Is(err, errClosed):
+		return ended{w: w, v: verdict{next: ready}}
+	case errors.As(err, &busy):
+		return r.elsewhere(w, busy)
+	}
+	switch defender.ClassOf(err) {
+	case defender.NotSent:
+		var e *defender.Error
+		if errors.As(err, &e) && e.Err != nil && isOurs(e.Err) {
+			return ended{w: w, v: verdict{next: ready}, err: e.Err}
+		}
+		return ended{w: w, v: verdict{next: outage, word: err.Error()}}
+	case defender.Refused: // by the client itself: what the plan lets through, it takes
+		return ended{w: w, v: verdict{next: done}, err: err}
+	}
+	return ended{w: w, v: verdict{next: ready}, err: err}
+}
+
+// isOurs says whether an error comes from our side of the wire.
+func isOurs(err error) bool {
+	return errors.Is(err, checkpoint.ErrDisk) || errors.Is(err, checkpoint.ErrDamaged)
+}
+
+// elsewhere leaves a device to the batch that has it.
+func (r *Runner) elsewhere(w *work, busy *checkpoint.Busy) ended {
+	v := verdict{next: later, task: checkpoint.TaskChange{N: w.N}}
+	now := r.clock.Now()
+	if busy.Status == checkpoint.Accepted {
+		v.next = done
+		v.task.Status, v.task.Action = checkpoint.Skipped, &busy.Action
+		v.task.Reason = ptr(fmt.Sprintf("accepted before, in batch %q", busy.Batch))
+	} else {
+		w.blocked = busy.Batch
+		w.NotBefore = now.Add(15 * time.Second)
+		v.task.Reason = ptr(fmt.Sprintf("%s in batch %q", busy.Status, busy.Batch))
+		if w.Reason == *v.task.Reason {
+			return ended{w: w, v: v}
+		}
+	}
+	err := r.change(now, "elsewhere", v.task)
+	if err == nil {
+		w.apply(v.task)
+	}
+	return ended{w: w, v: v, err: err}
+}
+
+// change writes changes of tasks that no call of ours made.
+func (r *Runner) change(now time.Time, kind string, tasks ...checkpoint.TaskChange) error {
+	if len(tasks) == 0 {
+		return nil
+	}
+	return r.store.Update(func(tx *checkpoint.Tx) error {
+		_, err := tx.Append(r.batch, checkpoint.Event{Kind: kind, At: now, Run: r.run, Tasks: tasks})
+		return err
+	})
+}
+
+// take sorts a task whose call is over.
+func (r *Runner) take(e ended) {
+	if e.looked != nil {
+		r.looking = false
+		r.found(e.looked)
+		return
+	}
+	r.flying--
+	w, v := e.w, e.v
+	r.recount(w)
+	if e.err != nil {
+		r.stop(asStop(e.err))
+	}
+	r.stop(v.stop)
+	if v.next != outage && v.word != "" {
+		r.sentCalls++
+		r.out.since, r.out.tries = time.Time{}, 0
+	}
+	r.judge(w, v)
+	switch v.next {
+	case ready:
+		r.ready = append([]*work{w}, r.ready...)
+	case later:
+		r.later = append(r.later, w)
+	case settle:
+		r.toDoubt(w)
+	case outage:
+		r.ready = append([]*work{w}, r.ready...)
+		r.outage("Defender cannot be reached: " + v.word)
+	}
+}
+
+// recount carries a task's status into the counts.
+func (r *Runner) recount(w *work) {
+	r.counts[w.counted]--
+	w.counted = w.Status
+	r.counts[w.counted]++
+}
+
+// outage begins one or makes it longer.
+func (r *Runner) outage(why string) {
+	now := time.Now()
+	if r.out.since.IsZero() {
+		r.out.since = now
+	}
+	if now.Sub(r.out.since) > r.opt.MaxOutage {
+		r.stop(&Stop{Why: fmt.Sprintf("no answer of Defender's for %v (%s)", r.opt.MaxOutage, why), Code: CodeStopped,
+			Hint: "no device is marked by it; the same command goes on"})
+	}
+	r.out.why = why
+	r.out.until = r.clock.Now().Add(r.jitter(backoff(r.out.tries)))
+	r.out.tries++
+}
+
+// jitter varies a wait by a fifth either way, so that runners do not march in step.
+func (r *Runner) jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*r.rng.Float64()))
+}
+
+// judge holds what became of a device against the guards.
+func (r *Runner) judge(w *work, v verdict) {
+	switch {
+	case v.next == settle && w.Status == checkpoint.InDoubt:
+		if r.doubtsRow++; r.doubtsRow >= doubtsInRow {
+			r.outage("no answer arrives, and calls may have taken effect")
+		}
+		return
+	case v.next != done:
+		return
+	}
+	r.doubtsRow = 0
+	r.answered++
+	switch w.Status {
+	case checkpoint.Accepted:
+		r.requestor = w.Action.Requestor
+		clear(r.rows)
+	case checkpoint.Refused:
+		r.row(w, v.word)
+		if v.word != defender.NotFound.String() {
+			r.failures++
+		}
+	case checkpoint.Failed:
+		r.failures++
+	}
+	if r.opt.MaxFailures.exceeded(r.failures, r.answered) {
+		r.stop(&Stop{Why: fmt.Sprintf("%d of %d devices failed, more than --max-failures %v allows", r.failures, r.answered, r.opt.MaxFailures), Code: CodeGuard,
+			Hint: "look at the results; starting the same command again acknowledges them and goes on"})
+	}
+}
+
+const (
+	doubtsInRow  = 5  // calls in a row without an answer, beyond which it is an outage
+	refusedInRow = 10 // devices in a row that are refused alike, beyond which it is not the devices
+)
+
+// row counts devices that are refused alike with nothing accepted in between.
+func (r *Runner) row(w *work, word string) {
+	var why, hint string
+	switch word {
+	case defender.Forbidden.String():
+		why, hint = "were forbidden", "the application or user may not offboard these devices: look at its permissions and at the role's device groups"
+	case defender.NotFound.String():
+		why, hint = "are not known to Defender", "is this the right tenant, and the right list?"
+	default:
+		return
+	}
+	if r.rows[word] == nil {
+		r.rows[word] = map[string]bool{}
+	}
+	r.rows[word][w.Device] = true
+	if len(r.rows[word]) >= refusedInRow {
+		r.stop(&Stop{Why: fmt.Sprintf("%d devices in a row %s, and none was accepted in between", refusedInRow, why), Hint: hint, Code: CodeGuard})
+	}
+}

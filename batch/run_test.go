@@ -1,0 +1,37 @@
+package batch
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/quota"
+	"mde-offboard/batch/simulator"
+)
+
+// TestPace runs 3,000 devices under both windows, with random latency: not one
+// call too many, and no longer than the least time that there is, plus a round
+// trip and the margin for each window and the last burst.
+func TestPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 3000
+		latency := 400 * time.Millisecond // each way, at most
+		w := newWorld(t, simulator.Options{Seed: 1, LatencyMin: 20 * time.Millisecond, LatencyMax: latency})
+		start := time.Now()
+		end := w.run(devices(n))
+		took := time.Since(start)
+		b := w.judge(end, false)
+		if end.code != CodeDone || end.counts[checkpoint.Accepted] != n || b.Throttled != 0 {
+			t.Errorf("code %d, counts %v, %d answers of 429; want 0, all accepted, none", end.code, end.counts, b.Throttled)
+		}
+		ideal := quota.Ideal(both, n)
+		minutes, hours := time.Duration(n/100), time.Duration(n/1500)
+		burst := 100 / 20 * 2 * latency // a hundred calls by twenty workers
+		allowed := ideal + minutes*(2*latency+both[0].Margin()) + hours*(2*latency+both[1].Margin()) + burst
+		if took < ideal || took > allowed {
+			t.Errorf("took %v; want between the ideal %v and %v", took, ideal, allowed)
+		}
+		t.Logf("%d devices in %v of virtual time, %.4f of the ideal %v", n, took, took.Seconds()/ideal.Seconds(), ideal)
+	})
+}

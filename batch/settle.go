@@ -1,0 +1,263 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/defender"
+)
+
+// looked is what a look at the actions of the tenant gave.
+type looked struct {
+	at      time.Time                           // when it began
+	actions map[string][]defender.MachineAction // by device, the youngest first
+	whole   bool                                // it shows the actions of every type, for the devices it names
+	err     error
+}
+
+func byDevice(actions []defender.MachineAction) map[string][]defender.MachineAction {
+	m := map[string][]defender.MachineAction{}
+	for _, a := range actions {
+		id := strings.ToLower(a.MachineID)
+		m[id] = append(m[id], a)
+	}
+	return m
+}
+
+// lookFirst looks, before the first call of a run, at the Offboard actions that
+// the tenant already has, as far back as the service keeps them. A checkpoint
+// that was lost, copied or is wrong, another administrator, the portal: none of
+// them leads to a second action.
+func (r *Runner) lookFirst(ctx context.Context) error {
+	if r.opt.NoReads || len(r.ready)+len(r.later)+len(r.doubt) == 0 {
+		return nil
+	}
+	r.waitFor = "looking at the actions that the tenant already has"
+	r.tell()
+	all, at, err := r.actions(ctx, defender.ActionQuery{Type: "Offboard"})
+	if err != nil {
+		if defender.ClassOf(err) == defender.Forbidden {
+			return &Stop{Why: "machine actions may not be read", Err: err, Code: CodeError,
+				Hint: "grant Machine.Read.All, or give --no-inventory: then nothing can be looked up or settled"}
+		}
+		return err
+	}
+	l := &looked{at: at, actions: byDevice(all)}
+	var changes []checkpoint.TaskChange
+	r.ready = slices.DeleteFunc(r.ready, func(w *work) bool { return r.before(w, l, &changes) })
+	r.later = slices.DeleteFunc(r.later, func(w *work) bool { return r.before(w, l, &changes) })
+	if err := r.changeAll("look-first", changes); err != nil {
+		return err
+	}
+	r.found(l)
+	return nil
+}
+
+// before says whether what the tenant already has makes a call needless.
+func (r *Runner) before(w *work, l *looked, changes *[]checkpoint.TaskChange) bool {
+	c := checkpoint.TaskChange{N: w.N, Reason: ptr("")}
+	for i, a := range l.actions[w.Device] {
+		switch {
+		case w.ours(a):
+			c.Status, c.Reason = checkpoint.Accepted, ptr("found by its tag")
+		case !a.Final():
+			c.Status, c.Reason = checkpoint.AlreadyActive, ptr(openReason(a))
+		case i == 0 && a.Succeeded() && !r.opt.Again:
+			c.Status, c.Reason = checkpoint.Skipped, ptr("offboard action succeeded on "+a.Updated.UTC().Format(time.RFC3339))
+		default:
+			continue
+		}
+		c.Action = actionOf(a)
+		*changes = append(*changes, c)
+		w.apply(c)
+		r.recount(w)
+		return true
+	}
+	return false
+}
+
+// changeAll writes many changes, some hundred in an event.
+func (r *Runner) changeAll(kind string, changes []checkpoint.TaskChange) error {
+	now := r.clock.Now()
+	for part := range slices.Chunk(changes, perEvent) {
+		if err := r.change(now, kind, part...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// perEvent is how many lines or changes an event holds at most.
+const perEvent = 500
+
+// deadline is from when on an absent action counts as one that does not exist.
+func (r *Runner) deadline(w *work) time.Time { return w.DoubtUntil.Add(r.opt.SettleWait) }
+
+// toDoubt takes a task up that must be looked up before anything else.
+func (r *Runner) toDoubt(w *work) {
+	if r.opt.NoReads {
+		return // it stays in doubt, and is not called again
+	}
+	w.looks = 0
+	r.nextLook(w, r.clock.Now())
+	r.doubt = append(r.doubt, w)
+}
+
+// nextLook plans a look: soon at first, then less often, and at the deadline.
+func (r *Runner) nextLook(w *work, now time.Time) {
+	step := r.opt.SettleWait / 10
+	if w.looks == 0 {
+		step /= 10
+	}
+	w.looks++
+	w.look = now.Add(step)
+	if d := r.deadline(w); now.Before(d) && w.look.After(d) {
+		w.look = d
+	}
+}
+
+// lookUp starts a look when one is due: one list call for all that is in doubt.
+func (r *Runner) lookUp(ctx context.Context, now time.Time, wakes *[]time.Time) {
+	if r.looking || len(r.doubt) == 0 {
+		return
+	}
+	due := slices.MinFunc(r.doubt, func(a, b *work) int { return a.look.Compare(b.look) })
+	if due.look.After(now) {
+		*wakes = append(*wakes, due.look)
+		return
+	}
+	r.looking = true
+	since := slices.MinFunc(r.doubt, func(a, b *work) int { return a.DoubtSince.Compare(b.DoubtSince) }).DoubtSince
+	var open []string
+	for _, w := range r.doubt {
+		if w.Status == checkpoint.AlreadyActive && !w.look.After(now) && len(open) < devicesInLook {
+			open = append(open, w.Device)
+		}
+	}
+	r.group.Go(func() error {
+		r.ended <- ended{looked: r.lookNow(ctx, since, open)}
+		return nil
+	})
+}
+
+// devicesInLook is how many devices are asked for one by one in a look.
+const devicesInLook = 20
+
+// slack is by how much the creation time of an action is mistrusted.
+const slack = 5 * time.Minute
+
+// lookNow reads the Offboard actions since the oldest doubtful call, and all
+// actions of the devices of which Defender said that one is open: that one may
+// be of any age and type.
+func (r *Runner) lookNow(ctx context.Context, since time.Time, open []string) *looked {
+	q := defender.ActionQuery{Type: "Offboard", Since: r.serverTime(since).Add(-slack)}
+	all, at, err := r.actions(ctx, q)
+	for _, device := range open {
+		if err != nil {
+			break
+		}
+		var more []defender.MachineAction
+		more, _, err = r.actions(ctx, defender.ActionQuery{MachineID: device})
+		all = append(all, more...)
+	}
+	return &looked{at: at, actions: byDevice(all), err: err}
+}
+
+// found settles what a look shows. Absence counts only in a look that began
+// after the deadline.
+func (r *Runner) found(l *looked) {
+	if l.err != nil {
+		if !errors.Is(l.err, errHalted) && !errors.Is(l.err, context.Canceled) {
+			r.stop(asStop(l.err))
+		}
+		return
+	}
+	now := r.clock.Now()
+	var changes []checkpoint.TaskChange
+	var settled []*work
+	r.doubt = slices.DeleteFunc(r.doubt, func(w *work) bool {
+		c, ok := r.settle(w, l, now)
+		if !ok {
+			r.nextLook(w, now)
+			return false
+		}
+		changes, settled = append(changes, c), append(settled, w)
+		return true
+	})
+	if err := r.changeAll("settle", changes); err != nil {
+		r.stop(asStop(err))
+		return
+	}
+	for i, w := range settled {
+		w.apply(changes[i])
+		r.recount(w)
+		if w.Status == checkpoint.Pending {
+			r.later = append(r.later, w)
+			continue
+		}
+		word := "accepted"
+		if w.Status == checkpoint.Failed {
+			word = "failed"
+		}
+		r.judge(w, verdict{next: done, word: word})
+	}
+}
+
+// settle says what a look shows of one task in doubt; ok is false while it must
+// be looked at again.
+func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskChange, ok bool) {
+	c = checkpoint.TaskChange{N: w.N, Reason: ptr("")}
+	actions := l.actions[w.Device]
+	past := !l.at.Before(r.deadline(w))
+	for _, a := range actions {
+		if w.ours(a) || r.opt.NoTag && r.looksOurs(w, a) {
+			c.Status, c.Action, c.Reason = checkpoint.Accepted, actionOf(a), ptr("found by its tag")
+			if !w.ours(a) {
+				c.Reason = ptr("matched by device, time and requestor")
+			}
+			return c, true
+		}
+	}
+	if w.Status == checkpoint.AlreadyActive {
+		for _, a := range actions {
+			if !a.Final() || past { // past: it became final before it was seen
+				c.Action, c.Reason = actionOf(a), ptr(openReason(a))
+				return c, true
+			}
+		}
+		c.Reason = ptr("Defender said that an action is open; it is not in the list of actions")
+		return c, past
+	}
+	if !past {
+		return c, false
+	}
+	for _, a := range actions {
+		if !a.Final() {
+			c.Status, c.Action, c.Reason = checkpoint.AlreadyActive, actionOf(a), ptr(openReason(a))
+			return c, true
+		}
+	}
+	if w.Attempts >= r.opt.MaxAttempts {
+		c.Status = checkpoint.Failed
+		c.Reason = ptr(fmt.Sprintf("%d attempts without an answer, and no action of theirs was found", w.Attempts))
+		return c, true
+	}
+	c.Status = checkpoint.Pending
+	c.Reason = ptr(fmt.Sprintf("attempt %d had no answer, and no action of it was found", w.Attempts))
+	c.NotBefore = ptr(now.Add(r.jitter(time.Second << min(w.Attempts, 6))))
+	return c, true
+}
+
+// looksOurs is the next best thing to a tag: an offboard action of the device,
+// made since the call and by the same requestor as our other ones.
+func (r *Runner) looksOurs(w *work, a defender.MachineAction) bool {
+	return strings.EqualFold(a.Type, "Offboard") &&
+		!a.Created.Before(r.serverTime(w.DoubtSince).Add(-2*time.Second)) &&
+		(r.requestor == "" || strings.EqualFold(a.Requestor, r.requestor)) &&
+		(a.RequestorComment == "" || a.RequestorComment == w.Comment)
+}

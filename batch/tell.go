@@ -1,0 +1,54 @@
+package batch
+
+import (
+	"maps"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+// tell shows how the run stands.
+func (r *Runner) tell() {
+	if r.show == nil {
+		return
+	}
+	p := Progress{Batch: r.name, Simulated: r.sim, Total: r.total, Counts: maps.Clone(r.counts), InFlight: r.flying,
+		Wait: r.waitFor, Until: r.waitTill}
+	if r.stopping != nil {
+		p.Stopping = r.stopping.Why
+	}
+	if v, err := r.store.Judge(r.opt.budget(r.key, CallOffboard), r.clock.Now); err == nil {
+		p.Usage = v.Usage
+	}
+	p.DoneAt, p.DoneWhy = r.doneAt()
+	r.show(p)
+}
+
+// doneAt is when the last call that is still due can go.
+func (r *Runner) doneAt() (time.Time, string) {
+	left := len(r.ready) + len(r.later) + r.flying
+	if left == 0 {
+		return time.Time{}, ""
+	}
+	if time.Since(r.forecast.made) > 5*time.Second {
+		at, why, err := r.store.Forecast(r.opt.budget(r.key, CallOffboard), r.clock.Now, left, 0, r.opt.Allowed)
+		if err != nil {
+			return time.Time{}, ""
+		}
+		r.forecast.made, r.forecast.at, r.forecast.why = time.Now(), at, why
+	}
+	return r.forecast.at, r.forecast.why
+}
+
+// code is with what the program ends.
+func code(stop *Stop, counts map[checkpoint.Status]int) int {
+	switch {
+	case stop != nil:
+		return stop.Code
+	case counts[checkpoint.Pending]+counts[checkpoint.Sending] > 0:
+		return CodeStopped
+	case counts[checkpoint.Refused]+counts[checkpoint.Failed]+counts[checkpoint.InDoubt] > 0:
+		return CodeIncomplete
+	}
+	return CodeDone
+}

@@ -1,0 +1,72 @@
+package batch
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/defender"
+)
+
+// work is a task in the hands of a run.
+type work struct {
+	checkpoint.Task
+	tags     []string  // of all attempts
+	tagged   bool      // attempts carry a tag
+	look     time.Time // when to look it up next, while it is in doubt
+	looks    int
+	counted  checkpoint.Status // as which it is counted
+	blocked  string            // the batch that has its device
+	requests int               // HTTP requests so far, those of earlier runs included
+	sent     time.Time         // when the call under way was reserved
+}
+
+// since is when the oldest call was reserved whose effect is not known.
+func (w *work) since(now time.Time) time.Time {
+	if w.Status == checkpoint.InDoubt && !w.DoubtSince.IsZero() {
+		return w.DoubtSince
+	}
+	if !w.sent.IsZero() {
+		return w.sent
+	}
+	return now
+}
+
+// ours says whether an action carries the tag of one of the task's attempts.
+func (w *work) ours(a defender.MachineAction) bool {
+	return slices.ContainsFunc(w.tags, func(tag string) bool { return strings.Contains(a.RequestorComment, "["+tag+"]") })
+}
+
+// comment is what is sent: the line's comment and the attempt's tag, by which
+// the action is known again.
+func comment(text, tag string) string {
+	if tag == "" {
+		return text
+	}
+	return text + " [" + tag + "]"
+}
+
+// hresult writes an error code as support asks for it.
+func hresult(code int64) string { return fmt.Sprintf("%d (0x%08X)", code, uint32(code)) }
+
+// apply carries a change that is on the disk into the task at hand.
+func (w *work) apply(c checkpoint.TaskChange) {
+	set(&w.Reason, c.Reason)
+	set(&w.Attempts, c.Attempts)
+	set(&w.Tries404, c.Tries404)
+	set(&w.NotBefore, c.NotBefore)
+	set(&w.DoubtSince, c.DoubtSince)
+	set(&w.DoubtUntil, c.DoubtUntil)
+	set(&w.Action, c.Action)
+	if c.Status != "" {
+		w.Status = c.Status
+	}
+}
+
+func set[T any](to, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
