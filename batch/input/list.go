@@ -8,7 +8,6 @@
 package input
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/csv"
@@ -68,7 +67,8 @@ type List struct {
 	shift int // what to add to a line of the reader for a line of the file
 	extra []int
 	line  int // of the last row
-	err   error
+
+	ahead *ahead
 }
 
 // Open opens the list in a file. The name's extension does not matter.
@@ -93,21 +93,22 @@ func NewList(name string, r io.Reader, opt Options) (*List, error) {
 	l := &List{name: name, opt: opt, hash: sha256.New()}
 	text := decode(io.TeeReader(r, l.hash))
 	l.guess = text.guess
-	br := bufio.NewReaderSize(text, sampleBytes)
-	head, err := br.Peek(sampleBytes)
-	if err != nil && err != io.EOF {
+	head := make([]byte, sampleBytes)
+	n, err := io.ReadFull(text, head)
+	whole := err == io.EOF || err == io.ErrUnexpectedEOF
+	if err != nil && !whole {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	head = head[:n]
 	if err := refuseFile(name, head); err != nil {
 		return nil, err
 	}
-	s := look(head, err == io.EOF, opt)
+	s := look(head, whole, opt)
 	if l.layout, err = choose(name, s, opt); err != nil {
 		return nil, err
 	}
 	l.describe(text.mark, s)
-	br.Discard(s.skip)
-	l.text = &bounded{r: br, left: maxRow}
+	l.text = &bounded{r: io.MultiReader(bytes.NewReader(head[s.skip:]), text), left: maxRow}
 	if err := l.start(s); err != nil {
 		return nil, err
 	}
@@ -158,47 +159,54 @@ func (l *List) describe(mark string, s sample) {
 // from is broken, or a quote is not closed, so that it cannot be told where
 // rows begin; the latter is a *Problem.
 func (l *List) Next() (Row, error) {
-	for l.err == nil {
+	if l.ahead == nil {
+		l.ahead = readAhead(l)
+	}
+	return l.ahead.row()
+}
+
+// read sets row to the next one that is not blank.
+func (l *List) read(row *Row) error {
+	for {
 		l.text.left = maxRow
 		v, err := l.rows.Read()
 		if err != nil {
-			row, err := l.failed(err)
-			l.err = err
-			return row, err
+			*row = Row{File: l.name, Extra: make([]string, len(l.extra))}
+			return l.failed(err, row)
 		}
 		line, _ := l.csv.FieldPos(0)
 		l.line = line + l.shift
 		if rec := v.(*record); !rec.blank() {
-			return l.row(rec), nil
+			l.set(row, rec)
+			return nil
 		}
 	}
-	return Row{}, l.err
 }
 
 // failed says what an error of the reader means: a row with a problem, or the
 // end of the list.
-func (l *List) failed(err error) (Row, error) {
+func (l *List) failed(err error, row *Row) error {
 	if err == io.EOF {
-		return Row{}, io.EOF
+		return err
 	}
-	p := &Problem{File: l.name, Kind: KindQuote, Hint: `a cell with quotes is written in quotes, with each quote in it doubled: "a ""b"" c"`}
+	p := &Problem{File: l.name, Line: l.line + 1, Kind: KindQuote, Hint: `a cell with quotes is written in quotes, with each quote in it doubled: "a ""b"" c"`}
 	var bad *csv.ParseError
 	switch {
 	case errors.As(err, &bad) && bad.StartLine == bad.Line:
 		p.Line, p.Column, p.Text = bad.Line+l.shift, bad.Column, `a quote (") in the middle of a cell`
+		row.Line, row.Problem = p.Line, p
 		l.line = p.Line
-		return Row{File: l.name, Line: p.Line, Extra: make([]string, len(l.extra)), Problem: p}, nil
+		return nil
 	case errors.As(err, &bad):
 		p.Line, p.Text = bad.StartLine+l.shift, fmt.Sprintf(`a quote (") that is opened in this row is not closed as it should be by line %d`, bad.Line+l.shift)
-		return Row{}, p
 	case errors.Is(err, errMaxRow):
-		p.Line, p.Text = l.line+1, `the row that begins here has more than 1 MiB: a quote (") is opened and not closed`
-		return Row{}, p
+		p.Text = `the row that begins here has more than 1 MiB: a quote (") is opened and not closed`
 	case errors.Is(err, errNUL):
-		p.Line, p.Kind, p.Text, p.Hint = l.line+1, KindText, "a NUL byte in this row or near it: the file is damaged, or no text", "take the list from its source again"
-		return Row{}, p
+		p.Kind, p.Text, p.Hint = KindText, "a NUL byte in this row or near it: the file is damaged, or no text", "take the list from its source again"
+	default:
+		return fmt.Errorf("%s: after line %d: %w", l.name, l.line, err)
 	}
-	return Row{}, fmt.Errorf("%s: after line %d: %w", l.name, l.line, err)
+	return p
 }
 
 // Columns returns the names of the columns that are not ours, in their order.
@@ -212,21 +220,31 @@ func (l *List) Columns() []string {
 }
 
 // Notes returns how the list is written and understood, for its owner to check.
-// They are complete when the list was read to its end, since the encoding may
-// show late.
+// They are complete after Next returned io.EOF, since the encoding may show as
+// late as that.
 func (l *List) Notes() []string {
-	if l.guess != nil && l.guess.windows != nil {
+	if l.ended() && l.guess != nil && l.guess.windows != nil {
 		return append([]string{"read as Windows-1252, since it is not valid UTF-8"}, l.notes...)
 	}
 	return l.notes
 }
 
 // Digest returns the SHA-256 of the list's bytes as they were read, in
-// hexadecimal. It is the whole list's after Next returned io.EOF.
-func (l *List) Digest() string { return hex.EncodeToString(l.hash.Sum(nil)) }
+// hexadecimal, after Next returned io.EOF, and "" before.
+func (l *List) Digest() string {
+	if !l.ended() {
+		return ""
+	}
+	return hex.EncodeToString(l.hash.Sum(nil))
+}
 
-// Close closes the file that Open opened.
+func (l *List) ended() bool { return l.ahead != nil && l.ahead.err == io.EOF }
+
+// Close ends the reading and closes the file that Open opened.
 func (l *List) Close() error {
+	if l.ahead != nil {
+		l.ahead.stop()
+	}
 	if l.closer == nil {
 		return nil
 	}

@@ -36,12 +36,12 @@ const beyond = 64
 // guess. Several columns may have the same name here: gocsv then sets the same
 // field for each of them in turn, and the types below collect.
 type record struct {
-	ID      string `csv:"MachineId"`
-	Name    string `csv:"ComputerDnsName"`
-	Comment string `csv:"Comment"`
-	Extra   cells  `csv:"Extra"`
-	Dropped filled `csv:"Dropped"`
-	Beyond  cells  `csv:"Beyond"`
+	ID      string  `csv:"MachineId"`
+	Name    string  `csv:"ComputerDnsName"`
+	Comment string  `csv:"Comment"`
+	Extra   *cells  `csv:"Extra"` // nil, as the others, if there are none
+	Dropped *filled `csv:"Dropped"`
+	Beyond  *cells  `csv:"Beyond"`
 }
 
 // cells collects the cells of several columns.
@@ -53,6 +53,13 @@ func (c *cells) UnmarshalCSV(s string) error {
 	return nil
 }
 
+func (c *cells) all() []string {
+	if c == nil {
+		return nil
+	}
+	return *c
+}
+
 // filled is whether any cell of several columns is not empty.
 type filled bool
 
@@ -62,8 +69,10 @@ func (f *filled) UnmarshalCSV(s string) error {
 	return nil
 }
 
+func (f *filled) any() bool { return f != nil && bool(*f) }
+
 func (r *record) blank() bool {
-	return !bool(r.Dropped) && blank([]string{r.ID, r.Name, r.Comment}) && blank(r.Extra) && blank(r.Beyond)
+	return blank([]string{r.ID, r.Name, r.Comment}) && !r.Dropped.any() && blank(r.Extra.all()) && blank(r.Beyond.all())
 }
 
 // start puts the readers together and takes the list's own header off.
@@ -110,25 +119,25 @@ func (l *List) skipHeader() error {
 		case err == io.EOF:
 			return nil
 		case err != nil:
-			row, err := l.failed(err)
-			if err == nil {
-				return row.Problem
+			var row Row
+			if err := l.failed(err, &row); err != nil {
+				return err
 			}
-			return err
+			return row.Problem
 		case !blank(row):
 			return nil
 		}
 	}
 }
 
-// row makes a Row of a record and says what is wrong with it.
-func (l *List) row(rec *record) Row {
-	row := Row{File: l.name, Line: l.line, Name: l.cell(rec.Name), Comment: l.cell(rec.Comment)}
+// set makes a row of a record and says what is wrong with it.
+func (l *List) set(row *Row, rec *record) {
+	*row = Row{File: l.name, Line: l.line, Name: l.cell(rec.Name), Comment: l.cell(rec.Comment)}
 	if strings.TrimSpace(row.Comment) == "" {
 		row.Comment = "" // blank is none: Defender refuses it
 	}
 	if n := len(l.extra); n > 0 {
-		row.Extra = rec.Extra
+		row.Extra = rec.Extra.all()
 		for len(row.Extra) < n {
 			row.Extra = append(row.Extra, "") // a short row: what is missing is not ours
 		}
@@ -144,8 +153,7 @@ func (l *List) row(rec *record) Row {
 	if l.opt.NamesOK {
 		kind = row.inPlaceOfID(kind, rec.ID)
 	}
-	row.Problem = l.check(&row, rec, kind)
-	return row
+	row.Problem = l.check(row, rec, kind)
 }
 
 // inPlaceOfID takes a name or a GUID that stands where the id should be, and
@@ -175,8 +183,9 @@ func (l *List) check(row *Row, rec *record, kind Kind) *Problem {
 	case kind != "":
 		text, hint := explain(kind, rec.ID, l.name)
 		return &Problem{File: l.name, Line: row.Line, Column: l.column(l.layout.id, rec.ID), Kind: kind, Text: text, Hint: hint}
-	case !blank(rec.Beyond) || len(rec.Beyond) == beyond:
-		return l.tooWide(row, rec.Beyond)
+	}
+	if cells := rec.Beyond.all(); !blank(cells) || len(cells) == beyond {
+		return l.tooWide(row, cells)
 	}
 	if n, long := tooLong(row.Comment); long {
 		return &Problem{File: l.name, Line: row.Line, Column: l.column(l.layout.comment, rec.Comment), Kind: KindComment,
