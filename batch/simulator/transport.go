@@ -66,7 +66,8 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	traceSent(ctx)
 	done := make(chan delivered, 1)
-	go t.travel(r, newCall(r, r.URL.Scheme+"://"+r.URL.Host, body), done)
+	c := newCall(r, r.URL.Scheme+"://"+r.URL.Host, body)
+	after(t.delay(), func() { t.arrive(r, c, done) })
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -101,9 +102,18 @@ func traceSent(ctx context.Context) {
 	}
 }
 
-// travel carries a request there and its answer back.
-func (t inProcess) travel(r *http.Request, c *call, done chan<- delivered) {
-	time.Sleep(t.delay())
+// after calls f after a while. It uses a timer and no goroutine that waits: a call that nobody waits
+// for any more must not keep a synctest bubble from ending.
+func after(d time.Duration, f func()) {
+	if d == 0 {
+		f()
+		return
+	}
+	time.AfterFunc(d, f)
+}
+
+// arrive serves a request at the end of its way up and sends its answer down.
+func (t inProcess) arrive(r *http.Request, c *call, done chan<- delivered) {
 	var a answer
 	if t.isOwn(strings.TrimPrefix(c.base, "https://")) {
 		a = t.serve(c)
@@ -111,17 +121,18 @@ func (t inProcess) travel(r *http.Request, c *call, done chan<- delivered) {
 		a = t.serveForeign(c)
 	}
 	if a.how == hang {
-		<-r.Context().Done()
-		t.finish(a)
+		context.AfterFunc(r.Context(), func() { t.finish(a) })
 		return
 	}
-	time.Sleep(t.delay())
-	t.finish(a)
-	response, err := a.response(r)
-	if trace := httptrace.ContextClientTrace(r.Context()); err == nil && trace != nil && trace.GotFirstResponseByte != nil {
-		trace.GotFirstResponseByte()
-	}
-	done <- delivered{response, err}
+	after(t.delay(), func() {
+		t.finish(a)
+		response, err := a.response(r)
+		trace := httptrace.ContextClientTrace(r.Context())
+		if err == nil && trace != nil && trace.GotFirstResponseByte != nil {
+			trace.GotFirstResponseByte()
+		}
+		done <- delivered{response, err}
+	})
 }
 
 // finish ends a call in the books, once its answer is delivered or given up.
