@@ -92,6 +92,9 @@ func choose(file string, s sample, opt Options) (layout, error) {
 	var err error
 	if l.own, l.dropped = ownResult(l.names); l.own && l.header {
 		l.id, l.name, l.comment = slices.Index(l.names, colID), slices.Index(l.names, colName), slices.Index(l.names, colComment)
+		for i, name := range l.names {
+			l.names[i] = Undefuse(name)
+		}
 	}
 	if !l.own || opt.CommentColumn != "" {
 		if l.comment, err = ch.named("comment", opt.CommentColumn, commentNames); err != nil {

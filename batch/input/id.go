@@ -26,8 +26,9 @@ var (
 	// A comma is the decimal sign in much of Europe.
 	scientific = regexp.MustCompile(`^[0-9]([.,][0-9]*)?[Ee]\+[0-9]+$`)
 	// A spreadsheet keeps 15 digits of a number and shows zeros for the rest.
-	rounded  = regexp.MustCompile(`^[1-9][0-9]{14}0{10,}$`)
-	nameLike = regexp.MustCompile(`^[\pL\pN_][\pL\pN._-]*\$?$`)
+	rounded = regexp.MustCompile(`^[1-9][0-9]{14}0{10,}$`)
+	// With a domain before it, a full name, or one that a person gave.
+	nameLike = regexp.MustCompile(`^[\pL\pN_][\pL\pN ._'’()\\-]*\$?$`)
 )
 
 // trimID takes off what surrounds an id when it was copied from a page or a
@@ -143,6 +144,10 @@ func explain(kind Kind, cell, file string) (text, hint string) {
 	return q + " is not a device id (40 hexadecimal characters)", hintAgain
 }
 
+// resolveHint is a command as it can be typed.
 func resolveHint(file string) string {
+	if strings.ContainsAny(file, " &()'") {
+		file = `"` + file + `"`
+	}
 	return fmt.Sprintf("mde-offboard resolve %s -o ids.csv looks names and Entra device ids up", file)
 }

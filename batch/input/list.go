@@ -198,7 +198,7 @@ func (l *List) failed(err error, row *Row) error {
 		l.line = p.Line
 		return nil
 	case errors.As(err, &bad):
-		p.Line, p.Text = bad.StartLine+l.shift, fmt.Sprintf(`a quote (") that is opened in this row is not closed as it should be by line %d`, bad.Line+l.shift)
+		p.Line, p.Text = bad.StartLine+l.shift, fmt.Sprintf(`a quote (") is opened in this row and not closed as it should be up to line %d`, bad.Line+l.shift)
 	case errors.Is(err, errMaxRow):
 		p.Text = `the row that begins here has more than 1 MiB: a quote (") is opened and not closed`
 	case errors.Is(err, errNUL):

@@ -2,6 +2,7 @@ package input
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -52,13 +53,14 @@ func (p *Problem) Error() string {
 }
 
 // quote returns s as a message shows it: quoted, on one line, and not so long
-// that the message is lost behind it.
+// that the message is lost behind it. A backslash stays one, since its readers
+// know it from CONTOSO\LAP-0001.
 func quote(s string) string {
 	const most = 60
 	if utf8.RuneCountInString(s) > most {
 		s = string([]rune(s)[:most-1]) + "…"
 	}
-	return fmt.Sprintf("%q", s)
+	return strings.ReplaceAll(strconv.Quote(s), `\\`, `\`)
 }
 
 // quoteAll returns the names as a message lists them.

@@ -1,0 +1,367 @@
+package input
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/unicode"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Ids for tests: A and B are Defender's, G is a GUID.
+const (
+	idA = "d47fbcac0d737d0472e11432e0f43692293e8138"
+	idB = "fa81b7896d68eebabc9f06e00db2ec8355ce9991"
+	idG = "0f0e28ac-9de0-55d7-8adf-a57d1bffb643"
+)
+
+// readAll reads a list to its end.
+func readAll(r io.Reader, opt Options) (rows []Row, l *List, err error) {
+	l, err = NewList("list.csv", r, opt)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer l.Close()
+	for {
+		row, err := l.Next()
+		if err == io.EOF {
+			return rows, l, nil
+		}
+		if err != nil {
+			return rows, l, err
+		}
+		rows = append(rows, row)
+	}
+}
+
+// short says of rows what the tables compare: line, id or kind of problem,
+// name, comment, Entra id and what travels.
+func short(rows []Row) (out []string) {
+	for _, r := range rows {
+		what := strings.NewReplacer(idA, "A", idB, "B").Replace(r.ID)
+		if r.Problem != nil {
+			what = fmt.Sprintf("%s@%d", r.Problem.Kind, r.Problem.Column)
+		}
+		out = append(out, fmt.Sprintf("%d %s|%s|%s|%s|%s", r.Line, what, r.Name, r.Comment, r.EntraID, strings.Join(r.Extra, "+")))
+	}
+	return out
+}
+
+func TestList(t *testing.T) {
+	result := strings.Join(resultColumns, ",")
+	for _, tc := range []struct {
+		why  string
+		in   string
+		opt  Options
+		want []string
+	}{
+		{"CRLF and LF end a row alike", "MachineId,Comment\r\n" + idA + ",x\n" + idB + ",y\r\n", Options{}, []string{"2 A||x||", "3 B||y||"}},
+		{"the last line needs no end", "MachineId\n" + idA, Options{}, []string{"2 A||||"}},
+		{"a byte order mark before a quoted header, as PowerShell 5 writes", "\ufeff\"MachineId\"\n" + idA, Options{}, []string{"2 A||||"}},
+		{"an upper-case id is the same device", "MachineId\n" + strings.ToUpper(idA), Options{}, []string{"2 A||||"}},
+		{"spaces of all kinds around an id, as pages have them", "MachineId\n\u00a0" + idA + "\u200b ", Options{}, []string{"2 A||||"}},
+		{"a comma and a line break in quotes belong to the cell", "MachineId,Comment\n" + idA + ",\"a, b\r\nc\"\n" + idB + ",z", Options{}, []string{"2 A||a, b\nc||", "4 B||z||"}},
+		{"blank lines count as lines and not as rows", "\nMachineId,Comment\n\n,\n , \n" + idA + ",x", Options{}, []string{"6 A||x||"}},
+		{"a comment of blanks is none", "MachineId,Comment\n" + idA + ",  ", Options{}, []string{"2 A||||"}},
+		{"a row without an id but with other cells is bad", "MachineId,Comment\n,x", Options{}, []string{"2 empty@1||x||"}},
+		{"a short row lacks what is not ours", "MachineId,Comment,Site\n" + idA, Options{}, []string{"2 A||||"}},
+		{"a long row with nothing in it is no problem", "MachineId,Comment\n" + idA + ",x,,,", Options{}, []string{"2 A||x||"}},
+		{"a long row with something in it is: a comma that was not quoted", "MachineId,Comment\n" + idA + ",x, y", Options{}, []string{"2 cells@44||x||"}},
+		{"a row of absurd length", "MachineId\n" + idA + strings.Repeat(",", 5000), Options{}, []string{"2 cells@42||||"}},
+		{"columns in any order, called as they like", "site_name,COMMENT,Machine-ID\nb,x," + idA, Options{}, []string{"2 A||x||b"}},
+		{"an id column by its values alone", "Gerät,Wert\nb," + idA, Options{}, []string{"2 A||||b"}},
+		{"a known name settles which of two columns of 40 hex it is", "DeviceId,SHA1\n" + idA + "," + idB, Options{}, []string{"2 A||||" + idB}},
+		{"values settle which of two known names it is", "Device ID,MachineId\n" + idG + "," + idA, Options{}, []string{"2 A||||" + idG}},
+		{"a flag settles what names and values do not", "DeviceId,SHA1\n" + idA + "," + idB, Options{IDColumn: "sha1"}, []string{"2 B||||" + idA}},
+		{"flags name comment and name", "id,Host,Note\n" + idA + ",h,n", Options{CommentColumn: "Note", NameColumn: "HOST"}, []string{"2 A|h|n||"}},
+		{"without a header, columns are numbered", idA + ";x;h\n", Options{CommentColumn: "column2", NameColumn: "Column3"}, []string{"1 A|h|x||"}},
+		{"a damaged id in the first line is no header", idA[1:] + "\n" + idB, Options{}, []string{"1 short@1||||", "2 B||||"}},
+		{"semicolons, though comments have commas", "MachineId;Comment\n" + idA + ";a, b, c, d\n", Options{}, []string{"2 A||a, b, c, d||"}},
+		{"tabs, though there is no header", idA + "\ta, b\n" + idB + "\tc; d\n", Options{}, []string{"1 A||||a, b", "2 B||||c; d"}},
+		{"sep= names any delimiter", "sep=|\nMachineId|Comment\n" + idA + "|a,b;c", Options{}, []string{"3 A||a,b;c||"}},
+		{"#TYPE and sep= are no rows", "#TYPE Selected.X\r\n\"sep=;\"\r\nid;Comment\r\n" + idA + ";x", Options{}, []string{"4 A||x||"}},
+		{"a name is a problem", "MachineId\n" + idA + "\nlap-0001", Options{}, []string{"2 A||||", "3 name@1||||"}},
+		{"a name of a domain is one too", "MachineId\n" + idA + "\nCONTOSO\\lap-0001", Options{}, []string{"2 A||||", "3 name@1||||"}},
+		{"a GUID without hyphens, in braces", "MachineId\n" + idA + "\n{" + strings.ReplaceAll(idG, "-", "") + "}", Options{}, []string{"2 A||||", "3 guid@1||||"}},
+		{"a number that a spreadsheet shortened", "Site,MachineId\na," + idA + "\nb,1.2E+39", Options{}, []string{"2 A||||a", "3 damaged@3||||b"}},
+		{"a number that a spreadsheet rounded has the shape of an id", "MachineId\n" + idA + "\n123456789012345" + strings.Repeat("0", 25), Options{}, []string{"2 A||||", "3 damaged@1||||"}},
+		{"an id of digits, and one with an e, are ids", "MachineId\n1234567890123456789012345678901234567890\n", Options{}, []string{"2 1234567890123456789012345678901234567890||||"}},
+		{"a comment that is too long", "MachineId,Comment\n" + idA + "," + strings.Repeat("ä", MaxComment) + "\n" + idB + "," + strings.Repeat("x", MaxComment+1), Options{},
+			[]string{"2 A||" + strings.Repeat("ä", MaxComment) + "||", "3 comment@42||" + strings.Repeat("x", MaxComment+1) + "||"}},
+		{"characters beyond the 16 bits count twice, as the service counts", "MachineId,Comment\n" + idA + "," + strings.Repeat("😀", MaxComment/2+1), Options{},
+			[]string{"2 comment@42||" + strings.Repeat("😀", MaxComment/2+1) + "||"}},
+		{"a quote in the middle of a cell spoils its row alone", "MachineId,Comment\n" + idA + ",a \"b\" c\n" + idB + ",x", Options{}, []string{"2 quote@44||||", "3 B||x||"}},
+		{"Windows-1252 when it is not UTF-8", "MachineId,Comment\n" + idA + ",Ger\xe4t \x80", Options{}, []string{"2 A||Gerät €||"}},
+		{"UTF-8 and another in one file", "MachineId,Comment\n" + idA + ",Gerät\n" + idB + ",Ger\xe4t", Options{}, []string{"2 A||Gerät||", "3 encoding@42||Ger\xe4t||"}},
+		{"bad bytes where they are not ours", "MachineId,Site\n" + idA + ",Gerät\n" + idB + ",Ger\xe4t", Options{}, []string{"2 A||||Gerät", "3 B||||Ger\ufffdt"}},
+		{"a header and no rows", "MachineId,Comment\n", Options{}, nil},
+		{"our own result: what is ours is dropped, the apostrophe too, and a column that came along stays",
+			result + ",Site,Status\n1," + idA + ",lap-1,'=x,failed" + strings.Repeat(",", 14) + ",'@s,s2", Options{}, []string{"2 A|lap-1|=x||@s+s2"}},
+		{"our own result with an empty id is a bad row", result + "\n1,,,,failed", Options{}, []string{"2 empty@1||||"}},
+		{"an apostrophe in a list that is not our result stays", "MachineId,Comment\n" + idA + ",'=x", Options{}, []string{"2 A||'=x||"}},
+
+		{"resolve: names", "DeviceName,Comment\nlap-1,x", Options{NamesOK: true}, []string{"2 |lap-1|x||"}},
+		{"resolve: names one a line, with no header", "lap-1\nlap-2", Options{NamesOK: true}, []string{"1 |lap-1|||", "2 |lap-2|||"}},
+		{"resolve: names in a column that is called as the ids", "DeviceId\nlap-1", Options{NamesOK: true}, []string{"2 |lap-1|||"}},
+		{"resolve: Entra ids one a line", idG, Options{NamesOK: true}, []string{"1 |||" + idG + "|" + idG}},
+		{"resolve: ids, names and GUIDs in one column", "id\n" + idA + "\nlap-1\n" + idG + "\n1.2E+39", Options{NamesOK: true},
+			[]string{"2 A||||", "3 |lap-1|||", "4 |||" + idG + "|", "5 damaged@1||||"}},
+		{"resolve: a row with nothing to look up", "MachineId,DeviceName,Site\n,,x\n,lap-1,y\n" + idA + ",,", Options{NamesOK: true},
+			[]string{"2 empty@1||||x", "3 |lap-1|||y", "4 A||||"}},
+	} {
+		rows, _, err := readAll(strings.NewReader(tc.in), tc.opt)
+		if err != nil {
+			t.Errorf("%s: reading %q: %v", tc.why, tc.in, err)
+			continue
+		}
+		if diff := cmp.Diff(tc.want, short(rows)); diff != "" {
+			t.Errorf("%s: reading %q (-want +got):\n%s", tc.why, tc.in, diff)
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for _, tc := range []struct {
+		why  string
+		in   string
+		opt  Options
+		kind Kind
+		want string
+	}{
+		{"nothing in it", " \r\n\n", Options{}, KindFile, "list.csv: the list is empty"},
+		{"a workbook", "PK\x03\x04\x14\x00", Options{}, KindFile, "list.csv: a workbook or an archive, not a CSV file"},
+		{"UTF-16 without a byte order mark", "M\x00a\x00", Options{}, KindFile, "list.csv: has NUL bytes: UTF-16 without a byte order mark, or no text at all"},
+		{"lines of CR", "MachineId\r" + idA + "\r", Options{}, KindFile, "list.csv: its lines end as those of old Macintosh files (CR)"},
+		{"two columns of 40 hex, none with a known name", "a,b\n" + idA + "," + idB, Options{}, KindColumn,
+			`list.csv: 2 columns hold what looks like device ids: "a" (such as "` + idA + `"), "b" (such as "` + idB + `")`},
+		{"two columns of 40 hex, both with a known name", "MachineId,DeviceId\n" + idA + "," + idB, Options{}, KindColumn,
+			`list.csv: 2 columns hold what looks like device ids: "MachineId" (such as "` + idA + `"), "DeviceId" (such as "` + idB + `")`},
+		{"names alone", "Host\nlap-1", Options{}, KindName, `list.csv: a list of device names (column "Host"), no column holds device ids (40 hexadecimal characters)`},
+		{"nothing that we know", "a,b\n1,2", Options{}, KindColumn, `list.csv: no column holds device ids (40 hexadecimal characters): its columns are "a", "b"`},
+		{"resolve: nothing that we know", "a,b\n1,2", Options{NamesOK: true}, KindColumn,
+			`list.csv: no column holds device names, device ids or Entra device ids: its columns are "a", "b"`},
+		{"GUIDs of unknown origin", "id\n" + idG, Options{}, KindGUID,
+			`list.csv: its column "id" holds GUIDs (such as "` + idG + `"), as Intune and Entra use them, not Defender device ids (40 hexadecimal characters)`},
+		{"a flag that names no column", "id,x\n" + idA + ",1", Options{IDColumn: "Y"}, KindColumn,
+			`list.csv: no column is called "Y", as --id-column says: its columns are "id", "x"`},
+		{"a flag that names two", "id,Note,note\n" + idA, Options{CommentColumn: "note"}, KindColumn, `list.csv: 2 columns are called "note", as --comment-column says`},
+		{"two columns of comments", "id,Comment,comment\n" + idA, Options{}, KindColumn, `list.csv: 2 columns are called "Comment"`},
+	} {
+		rows, _, err := readAll(strings.NewReader(tc.in), tc.opt)
+		p := new(Problem)
+		if !errors.As(err, &p) {
+			t.Errorf("%s: reading %q = %q, %v; want a problem", tc.why, tc.in, short(rows), err)
+			continue
+		}
+		if p.Error() != tc.want || p.Kind != tc.kind {
+			t.Errorf("%s: reading %q =\n%s (%s); want\n%s (%s)", tc.why, tc.in, p, p.Kind, tc.want, tc.kind)
+		}
+		if p.Hint == "" && !strings.Contains(p.Text, "columns are") {
+			t.Errorf("%s: the hint is empty; want what to do", tc.why)
+		}
+	}
+}
+
+// TestBroken shows the errors that end a list after its first rows.
+func TestBroken(t *testing.T) {
+	head := "MachineId,Comment\n" + idA + ",x\n"
+	disk := errors.New("disk on fire")
+	for _, tc := range []struct {
+		why  string
+		in   io.Reader
+		want string
+	}{
+		{"a quote that is not closed at all", strings.NewReader(head + idB + ",\"x\n\n"),
+			`list.csv:3: a quote (") is opened in this row and not closed as it should be up to line 4`},
+		{"a quote that swallows a row", strings.NewReader(head + idB + ",\"x\n" + idA + ",\"y\"\n"),
+			`list.csv:3: a quote (") is opened in this row and not closed as it should be up to line 4`},
+		{"a quote that would take the memory of the machine", io.MultiReader(strings.NewReader(head+idB+",\""), endless{}),
+			`list.csv:3: the row that begins here has more than 1 MiB: a quote (") is opened and not closed`},
+		{"a line without end", io.MultiReader(strings.NewReader(head), endless{}),
+			`list.csv:3: the row that begins here has more than 1 MiB: a quote (") is opened and not closed`},
+		{"a NUL late in the file", strings.NewReader(head + strings.Repeat(idB+",x\n", 7000) + "\x00"),
+			`list.csv:7003: a NUL byte in this row or near it: the file is damaged, or no text`},
+		{"a reader that fails late", io.MultiReader(strings.NewReader(head+strings.Repeat(idB+",x\n", 7000)), iotest.ErrReader(disk)),
+			`list.csv: after line 7002: disk on fire`},
+	} {
+		rows, l, err := readAll(tc.in, Options{})
+		if err == nil || err.Error() != tc.want {
+			t.Errorf("%s: error %v; want %s", tc.why, err, tc.want)
+		}
+		if len(rows) == 0 || rows[0].ID != idA {
+			t.Errorf("%s: %d rows before the error; want the good ones", tc.why, len(rows))
+		}
+		if got := l.Digest(); got != "" {
+			t.Errorf("%s: Digest() = %q; want none of half a list", tc.why, got)
+		}
+		if _, again := l.Next(); again != err {
+			t.Errorf("%s: Next() again = %v; want %v", tc.why, again, err)
+		}
+	}
+	if _, _, err := readAll(iotest.ErrReader(disk), Options{}); !errors.Is(err, disk) {
+		t.Errorf("a reader that fails at once: error %v; want %v", err, disk)
+	}
+}
+
+// endless is text without an end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+// TestEncodings reads one list in every encoding, whole and byte by byte.
+func TestEncodings(t *testing.T) {
+	text := "MachineId,Comment,Site\r\n" + idA + ",Gerät,Zürich\r\n" + strings.Repeat(idB+",réformé à l’été,Genève\r\n", 300)
+	le, be := unicode.UTF16(unicode.LittleEndian, unicode.UseBOM), unicode.UTF16(unicode.BigEndian, unicode.UseBOM)
+	encode := func(s string, err error) string {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	want, _, err := readAll(strings.NewReader(text), Options{})
+	if err != nil || len(want) != 301 {
+		t.Fatalf("reading UTF-8 = %d rows, %v; want 301", len(want), err)
+	}
+	for _, tc := range []struct{ name, text, note string }{
+		{"UTF-8 with a mark", "\ufeff" + text, ""},
+		{"UTF-16LE", encode(le.NewEncoder().String(text)), "read as UTF-16LE"},
+		{"UTF-16BE", encode(be.NewEncoder().String(text)), "read as UTF-16BE"},
+		{"Windows-1252", encode(charmap.Windows1252.NewEncoder().String(text)), "read as Windows-1252, since it is not valid UTF-8"},
+	} {
+		for how, r := range map[string]io.Reader{
+			"whole":        strings.NewReader(tc.text),
+			"byte by byte": iotest.OneByteReader(strings.NewReader(tc.text)),
+			"in halves":    iotest.HalfReader(strings.NewReader(tc.text)),
+		} {
+			got, l, err := readAll(r, Options{})
+			if err != nil {
+				t.Errorf("%s %s: %v", tc.name, how, err)
+				continue
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s %s differs from UTF-8 (-want +got):\n%s", tc.name, how, diff)
+			}
+			if tc.note != "" && !slices.Contains(l.Notes(), tc.note) {
+				t.Errorf("%s %s: Notes() = %q; want %q among them", tc.name, how, l.Notes(), tc.note)
+			}
+			sum := sha256.Sum256([]byte(tc.text))
+			if want := hex.EncodeToString(sum[:]); l.Digest() != want {
+				t.Errorf("%s %s: Digest() = %s; want %s", tc.name, how, l.Digest(), want)
+			}
+		}
+	}
+}
+
+// TestLateTurn finds Windows-1252 far behind the sample, with an accent on
+// every possible place of a block.
+func TestLateTurn(t *testing.T) {
+	for shift := range 9 {
+		text := "MachineId,Comment\n" + strings.Repeat(idA+",x\n", 9000) + idB + "," + strings.Repeat("-", shift) + "\xe4\xf6\xfc\n"
+		rows, l, err := readAll(strings.NewReader(text), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := rows[len(rows)-1].Comment, strings.Repeat("-", shift)+"äöü"; got != want {
+			t.Errorf("with %d before it, the last comment = %q; want %q", shift, got, want)
+		}
+		if !slices.Contains(l.Notes(), "read as Windows-1252, since it is not valid UTF-8") {
+			t.Errorf("Notes() = %q; want the encoding", l.Notes())
+		}
+	}
+}
+
+func TestClose(t *testing.T) {
+	long := strings.Repeat(idA+"\n", 100_000)
+	path := filepath.Join(t.TempDir(), "ids.txt")
+	if err := os.WriteFile(path, []byte(long), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Next(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Errorf("Close() = %v; want nil", err)
+	}
+	for range 10 * batchRows * batchesAhead {
+		if _, err = l.Next(); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Next() after Close() = %v in the end; want %v", err, os.ErrClosed)
+	}
+	if _, err := Open(filepath.Join(t.TempDir(), "none.csv"), Options{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Open of no file = %v; want %v", err, os.ErrNotExist)
+	}
+}
+
+// TestColumns shows that what travels is told apart by position.
+func TestColumns(t *testing.T) {
+	_, l, err := readAll(strings.NewReader("Site,MachineId,Site, Owner ,\na,"+idA+",b,c,d\n"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := l.Columns(), []string{"Site", "Site", "Owner", ""}; !slices.Equal(got, want) {
+		t.Errorf("Columns() = %q; want %q", got, want)
+	}
+}
+
+// TestSample shows that a list is begun without being read.
+func TestSample(t *testing.T) {
+	src := &counted{r: io.MultiReader(strings.NewReader("MachineId\n"), io.LimitReader(repeated(idA+"\n"), 100<<20))}
+	l, err := NewList("list.csv", src, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if src.n > 2*sampleBytes {
+		t.Errorf("NewList read %d bytes; want no more than %d", src.n, 2*sampleBytes)
+	}
+}
+
+type counted struct {
+	r io.Reader
+	n int
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += n
+	return n, err
+}
+
+// repeated is a text over and over.
+type repeated string
+
+func (r repeated) Read(p []byte) (int, error) {
+	n := 0
+	for len(p)-n >= len(r) {
+		n += copy(p[n:], r)
+	}
+	if n == 0 {
+		return 0, io.ErrShortBuffer
+	}
+	return n, nil
+}
