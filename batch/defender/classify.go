@@ -65,7 +65,7 @@ func (c *call) failure(method string) *Error {
 	d, ours := readDetail(c.body)
 	e := &Error{
 		Status: x.Status, Code: d.code, Message: d.message, Target: d.target,
-		RequestIDs: x.RequestID, Err: c.err,
+		RequestIDs: x.RequestID, Err: hush(c.err),
 	}
 	if x.Status != 0 && !ours {
 		e.Message = "the answer is not Defender's (" + contentType(c.header) + ")"
@@ -113,7 +113,7 @@ func broken(method string, status int, h http.Header) Class {
 
 // unreadable is the error of a 2xx that cannot be understood.
 func (c *call) unreadable(method, why string) *Error {
-	e := &Error{Class: Outage, Status: c.exchange.Status, Message: why, RequestIDs: c.exchange.RequestID, Err: c.err}
+	e := &Error{Class: Outage, Status: c.exchange.Status, Message: why, RequestIDs: c.exchange.RequestID, Err: hush(c.err)}
 	if method == http.MethodPost {
 		e.Class = InDoubt
 	}

@@ -214,7 +214,7 @@ func (c *call) outcome(method string, pipeline error) error {
 		return e // of the credential: no token, or not the right one
 	}
 	if c.exchange == nil {
-		return &Error{Class: NotSent, Err: pipeline}
+		return &Error{Class: NotSent, Err: hush(pipeline)}
 	}
 	if c.exchange.Status/100 != 2 {
 		return c.failure(method)

@@ -89,7 +89,7 @@ func (e *Error) Error() string {
 		parts = append(parts, e.Message)
 	}
 	if e.Err != nil {
-		parts = append(parts, redact(e.Err.Error()))
+		parts = append(parts, e.Err.Error())
 	}
 	line := strings.Join(parts, ": ")
 	if e.RequestIDs != "" {

@@ -36,3 +36,17 @@ func tidy(s string) string {
 	}
 	return s
 }
+
+// quiet is an error of others that is redacted wherever it is printed.
+type quiet struct{ error }
+
+func (q quiet) Error() string { return redact(q.error.Error()) }
+func (q quiet) Unwrap() error { return q.error }
+
+// hush makes err quiet.
+func hush(err error) error {
+	if err == nil {
+		return nil
+	}
+	return quiet{err}
+}

@@ -2,11 +2,15 @@ package defender_test
 
 import (
 	"encoding/pem"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"mde-offboard/batch/defender"
 	"mde-offboard/batch/simulator"
@@ -69,4 +73,16 @@ func connect(t *testing.T, cfg defender.Config, source defender.Source) *defende
 func caFile(t *testing.T, s *httptest.Server) string {
 	t.Helper()
 	return file(t, "ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+}
+
+// newClientWith makes a client of an API that takes everything and counts.
+func newClientWith(t *testing.T, sent *atomic.Int32, cred azcore.TokenCredential) *defender.Client {
+	t.Helper()
+	network := roundTripper(func(r *http.Request) (*http.Response, error) {
+		sent.Add(1)
+		w := httptest.NewRecorder()
+		answer(201, "", pending).ServeHTTP(w, r)
+		return w.Result(), nil
+	})
+	return connect(t, defender.Config{Transport: network}, defender.FixedSource(cred))
 }

@@ -1,0 +1,88 @@
+package defender_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mde-offboard/batch/defender"
+	"mde-offboard/batch/simulator"
+)
+
+// TestTokensOutliveThemselves runs for six hours on tokens of five minutes.
+func TestTokensOutliveThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := simulator.New(simulator.Options{AnyDevice: true, TokenLife: 5 * time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		c := connect(t, defender.Config{Endpoint: s.URL(), AuthorityHost: s.URL(), Transport: s.Transport()}, secretSource)
+		for i := range 72 {
+			_, x, err := c.Offboard(t.Context(), fmt.Sprintf("%040x", i), "c", nil)
+			if err != nil || x.Token != 1 {
+				t.Fatalf("Offboard() after %d min = %+v, %v; want success without a refresh", 5*i, x, err)
+			}
+			time.Sleep(5 * time.Minute)
+		}
+		if b := s.Books(); b.Actions() != 72 || b.Tokens < 71 {
+			t.Errorf("the simulator's books = %d actions, %d tokens; want 72, about as many", b.Actions(), b.Tokens)
+		}
+	})
+}
+
+// TestAuthorityDown: no token because nobody answers is an outage in which
+// nothing was sent, before the first token and after.
+func TestAuthorityDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := simulator.New(simulator.Options{AnyDevice: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		var broken func(r *http.Request) (*http.Response, error)
+		network := roundTripper(func(r *http.Request) (*http.Response, error) {
+			if broken != nil && strings.Contains(r.URL.Path, "oauth2") {
+				return broken(r)
+			}
+			return s.Transport().RoundTrip(r)
+		})
+		c := connect(t, defender.Config{Endpoint: s.URL(), AuthorityHost: s.URL(), Transport: network}, secretSource)
+		faults := []struct {
+			reason string
+			broken func(r *http.Request) (*http.Response, error)
+		}{
+			{"refused", func(*http.Request) (*http.Response, error) {
+				return nil, &net.OpError{Op: "dial", Err: errors.New("refused")}
+			}},
+			{"unavailable", func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 503, Header: http.Header{}, Body: http.NoBody}, nil
+			}},
+			{"silent", func(r *http.Request) (*http.Response, error) {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}},
+		}
+		for range 2 {
+			for _, fault := range faults {
+				broken = fault.broken
+				_, x, err := c.Offboard(t.Context(), device, "c", nil)
+				if defender.ClassOf(err) != defender.NotSent || x.Sent {
+					t.Errorf("Offboard() with the authority %s = %+v, %v; want not sent", fault.reason, x, err)
+				}
+			}
+			broken = nil
+			if _, err := c.Identity(t.Context()); err != nil {
+				t.Errorf("Identity() with the authority back = %v; want a token", err)
+			}
+			if err := c.Refresh(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
