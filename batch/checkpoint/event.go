@@ -61,7 +61,7 @@ type RunStart struct {
 // RunEnd is the last event of a run that could say why it ended.
 type RunEnd struct {
 	Run  int64     `json:"run"`
-	At   time.Time `json:"at"` // for a run that was killed: its last sign of life
+	At   time.Time `json:"at,omitzero"` // for a run that was killed: its last sign of life; zero: the event's time
 	Why  string    `json:"why"`
 	Code int       `json:"code"`
 }
@@ -105,12 +105,14 @@ type Intent struct {
 	Device string `json:"device,omitempty"`
 	Number int    `json:"number,omitempty"`
 	Tag    string `json:"tag,omitempty"`
+	Again  bool   `json:"again,omitempty"` // although the device was accepted before, in this batch or another
 }
 
-// Outcome says how an attempt ended.
+// Outcome says how an attempt ended. Over is the last moment at which the call
+// can have arrived, from which its slot's window runs; zero is the event's time.
 type Outcome struct {
 	Attempt   int64     `json:"attempt"`
-	Over      time.Time `json:"over"`
+	Over      time.Time `json:"over,omitzero"`
 	Outcome   string    `json:"outcome"`
 	Unsent    bool      `json:"unsent,omitempty"`
 	Status    int       `json:"status,omitempty"`
@@ -130,16 +132,27 @@ type HoldSet struct {
 }
 
 // encode gives the canonical form of an event, which is what is hashed: the
-// JSON of encoding/json with the fields in the order above, in which times are
-// UTC and have microseconds.
+// JSON of encoding/json with the fields in the order above. The event's own
+// time is UTC and has microseconds; other times are as their writer had them.
 func (e *Event) encode() (string, error) {
 	e.At = e.At.UTC().Truncate(time.Microsecond)
 	b, err := json.Marshal(e)
 	return string(b), err
 }
 
-// link is the hash of an event: SHA-256 over the hash before it, its batch, its
-// number and its canonical form, separated by line feeds.
+// written gives the canonical form of an event and the event that it is read
+// back as. That one is applied to the tables, and not what the caller meant:
+// JSON replaces bytes that are not UTF-8, and a table that had them would not be
+// what the events make.
+func (e Event) written() (body string, as Event, err error) {
+	if body, err = e.encode(); err != nil {
+		return "", Event{}, err
+	}
+	return body, as, json.Unmarshal([]byte(body), &as)
+}
+
+// link is the hash of an event: SHA-256 over the hash before it, its number and
+// its canonical form, separated by line feeds. The first event names the batch.
 func link(before string, seq int64, body string) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%d\n%s", before, seq, body)

@@ -23,11 +23,3 @@ func (s *Store) Forecast(b Budget, now func() time.Time, n int, rtt time.Duratio
 	})
 	return last, why, err
 }
-
-// hold is until when a budget's calls are stopped.
-func (tx *Tx) hold(b Budget) (time.Time, error) {
-	var until int64
-	err := tx.QueryRow("SELECT COALESCE(MAX(until), 0) FROM hold WHERE quota_key = $1 AND (kind = $2 OR kind = '*' OR $3)",
-		b.Key.String(), b.Kind, b.Shared).Scan(&until)
-	return fromMicros(until), err
-}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"strings"
 )
 
 // ErrMismatch says that something in a checkpoint is not what its events say.
@@ -21,32 +20,86 @@ func (e *ErrMismatch) Error() string { return fmt.Sprintf("batch %q: %s", e.Batc
 // A chain without a signature proves order and completeness only to someone who
 // kept an earlier head.
 func (s *Store) Verify(ctx context.Context, batch int64) error {
+	return s.View(ctx, func(r Reader) error { return r.verify(batch) })
+}
+
+// VerifyAll checks the database file, every batch as Verify does, and that
+// nothing is there that belongs to no batch.
+func (s *Store) VerifyAll(ctx context.Context) error {
 	return s.View(ctx, func(r Reader) error {
-		b, err := r.Batch(batch)
+		var word string
+		if err := r.QueryRow("PRAGMA integrity_check(1)").Scan(&word); err != nil {
+			return err
+		}
+		if word != "ok" {
+			return s.wrap(fmt.Errorf("%w: %s", ErrDamaged, word))
+		}
+		if err := r.strays(); err != nil {
+			return err
+		}
+		ids, err := collect(r, "SELECT id FROM batch ORDER BY id", func(row scanner) (id int64, err error) {
+			return id, row.Scan(&id)
+		})
 		if err != nil {
 			return err
 		}
-		replay, err := newReplay()
-		if err != nil {
-			return err
+		for _, id := range ids {
+			if err := r.verify(id); err != nil {
+				return err
+			}
 		}
-		defer replay.Close()
-		tx, err := replay.Begin()
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback()
-		to := &Tx{Reader{tx}, &Store{mine: map[runID]bool{}}}
-		if err := replayChain(r, to, b); err != nil {
-			return err
-		}
-		return compare(r, to.Reader, b)
+		return nil
 	})
+}
+
+// strays finds rows whose batch is not there, and quotas without their clock.
+func (r Reader) strays() error {
+	for _, table := range []string{"event", "run", "task", "attempt", "hold"} {
+		var n, batch int64
+		err := r.QueryRow("SELECT COUNT(*), COALESCE(MIN(batch), 0) FROM "+table+" WHERE batch NOT IN (SELECT id FROM batch)").Scan(&n, &batch)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return &ErrMismatch{fmt.Sprintf("#%d", batch), fmt.Sprintf("it is not in table batch, and table %s has %d rows of it", table, n)}
+		}
+	}
+	var key sql.NullString
+	err := r.QueryRow("SELECT MIN(quota_key) FROM attempt WHERE quota_key NOT IN (SELECT quota_key FROM clock)").Scan(&key)
+	if err == nil && key.Valid {
+		err = fmt.Errorf("%w: table clock has no row for %s", ErrDamaged, key.String)
+	}
+	return err
+}
+
+func (r Reader) verify(batch int64) error {
+	b, err := r.Batch(batch)
+	if err != nil {
+		return err
+	}
+	replay, err := newReplay()
+	if err != nil {
+		return err
+	}
+	defer replay.Close()
+	tx, err := replay.Begin()
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	to := &Tx{Reader: Reader{tx}, s: &Store{}}
+	if err := replayChain(r, to, b); err != nil {
+		return err
+	}
+	if err := compare(r, to.Reader, b); err != nil {
+		return err
+	}
+	return r.bookkeeping(b)
 }
 
 // newReplay opens an empty checkpoint in memory.
 func newReplay() (*sql.DB, error) {
-	db, err := sql.Open("sqlite", "file::memory:")
+	db, err := sql.Open("sqlite", "file::memory:?_pragma=journal_mode(OFF)")
 	if err != nil {
 		return nil, err
 	}
@@ -60,113 +113,66 @@ func newReplay() (*sql.DB, error) {
 
 // replayChain checks each link and applies each event to an empty checkpoint.
 func replayChain(r Reader, to *Tx, b Batch) error {
-	bad := func(seq int64, format string, args ...any) error {
-		return &ErrMismatch{b.Name, fmt.Sprintf("event %d ", seq) + fmt.Sprintf(format, args...)}
+	rows, err := r.Query("SELECT seq, at, kind, body, hash FROM event WHERE batch = $1 ORDER BY seq", b.ID)
+	if err != nil {
+		return err
 	}
+	defer rows.Close()
 	head, last := "", int64(0)
-	err := r.EachEvent(b.ID, func(seq int64, hash, body string) error {
-		if seq != last+1 {
-			return bad(last+1, "is missing")
+	for rows.Next() {
+		var seq, at int64
+		var kind, body, hash string
+		if err := rows.Scan(&seq, &at, &kind, &body, &hash); err != nil {
+			return &ErrMismatch{b.Name, fmt.Sprintf("event %d cannot be read: %v", last+1, err)}
 		}
-		if link(head, seq, body) != hash {
-			return bad(seq, "is not what was written: its hash does not fit")
+		if err := replayEvent(to, b.ID, seq, last, at, kind, body, hash, head); err != nil {
+			return &ErrMismatch{b.Name, err.Error()}
 		}
 		head, last = hash, seq
-		var e Event
-		if err := json.Unmarshal([]byte(body), &e); err != nil {
-			return bad(seq, "cannot be read: %v", err)
-		}
-		if e.Batch != nil {
-			if err := to.insertBatch(b.ID, e.Batch, e.At); err != nil {
-				return err
-			}
-		}
-		if err := to.project(b.ID, seq, &e); err != nil {
-			return bad(seq, "does not fit what is before it: %v", err)
-		}
-		return nil
-	})
-	if err != nil {
+	}
+	if err := rows.Err(); err != nil {
 		return err
 	}
 	if last != b.Events || head != b.Head {
-		return bad(b.Events, "is missing: the chain ends at %d", last)
+		return &ErrMismatch{b.Name, fmt.Sprintf("its chain should have %d events and end in %s; it has %d and ends in %s",
+			b.Events, short(b.Head), last, short(head))}
 	}
 	return nil
 }
 
-// projections are the tables that the events make, without the columns that are
-// bookkeeping of the moment.
-var projections = []struct{ table, columns, order string }{
-	{"batch", "id, name, cloud, tenant, application, host, simulated, created, list, list_digest, plan_digest, columns, options, closed", "id"},
-	{"run", "id, what, who, host, pid, version, agreed, started, grace, ended, why, code", "id"},
-	{"task", strings.ReplaceAll(taskColumns, "t.", ""), "n"},
-	{"attempt", attemptColumns, "id"},
-}
-
-// compare holds the tables of a batch against those made from its events.
-func compare(have, want Reader, b Batch) error {
-	for _, p := range projections {
-		column := "batch"
-		if p.table == "batch" {
-			column = "id"
-		}
-		query := fmt.Sprintf("SELECT %s FROM %s WHERE %s = $1 ORDER BY %s", p.columns, p.table, column, p.order)
-		if err := compareTable(have, want, p.table, query, b); err != nil {
+// replayEvent checks one event against the one before it and applies it.
+func replayEvent(to *Tx, batch, seq, last, at int64, kind, body, hash, head string) error {
+	if seq != last+1 {
+		return fmt.Errorf("event %d is missing", last+1)
+	}
+	if link(head, seq, body) != hash {
+		return fmt.Errorf("event %d is not what was written: its hash does not fit", seq)
+	}
+	var e Event
+	if err := json.Unmarshal([]byte(body), &e); err != nil {
+		return fmt.Errorf("event %d cannot be read: %w", seq, err)
+	}
+	if micros(e.At) != at || e.Kind != kind {
+		return fmt.Errorf("event %d stands under another time or kind than it says", seq)
+	}
+	if (seq == 1) != (e.Batch != nil) {
+		return fmt.Errorf("event %d: a batch is made by its first event alone", seq)
+	}
+	if seq == 1 {
+		if err := to.insertBatch(batch, &e); err != nil {
 			return err
 		}
+	}
+	if err := to.project(batch, seq, &e); err != nil {
+		return fmt.Errorf("event %d does not fit what is before it: %w", seq, err)
 	}
 	return nil
 }
 
-func compareTable(have, want Reader, table, query string, b Batch) error {
-	h, err := have.Query(query, b.ID)
-	if err != nil {
-		return err
+// short is enough of a hash to know it by.
+func short(hash string) string {
+	if hash == "" {
+		return "nothing"
 	}
-	defer h.Close()
-	w, err := want.Query(query, b.ID)
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	for row := 1; ; row++ {
-		hm, wm := h.Next(), w.Next()
-		if !hm || !wm {
-			if hm != wm {
-				return &ErrMismatch{b.Name, fmt.Sprintf("table %s has not as many rows as the events make", table)}
-			}
-			break
-		}
-		hv, cols, err := values(h)
-		if err != nil {
-			return err
-		}
-		wv, _, err := values(w)
-		if err != nil {
-			return err
-		}
-		for i := range hv {
-			if hv[i] != wv[i] {
-				return &ErrMismatch{b.Name, fmt.Sprintf("table %s, row %d: %s is %q, the events say %q", table, row, cols[i], hv[i], wv[i])}
-			}
-		}
-	}
-	if err := h.Err(); err != nil {
-		return err
-	}
-	return w.Err()
-}
-
-// values reads a row as text.
-func values(rows *sql.Rows) (v, cols []string, err error) {
-	if cols, err = rows.Columns(); err != nil {
-		return nil, nil, err
-	}
-	v = make([]string, len(cols))
-	into := make([]any, len(cols))
-	for i := range v {
-		into[i] = &v[i]
-	}
-	return v, cols, rows.Scan(into...)
+	return hash[:min(12, len(hash))]
 }

@@ -22,7 +22,7 @@ CREATE TABLE batch (
 CREATE UNIQUE INDEX batch_name ON batch (cloud, tenant, name);
 
 CREATE TABLE run (
-    batch   BIGINT NOT NULL,
+    batch   BIGINT NOT NULL REFERENCES batch (id),
     id      BIGINT NOT NULL, -- number of its first event in the chain
     what    TEXT   NOT NULL, -- run, track, cancel, …
     who     TEXT   NOT NULL,
@@ -40,7 +40,7 @@ CREATE TABLE run (
 );
 
 CREATE TABLE task (
-    batch       BIGINT NOT NULL,
+    batch       BIGINT NOT NULL REFERENCES batch (id),
     n           BIGINT NOT NULL, -- number within the batch, for good
     position    BIGINT NOT NULL, -- order in the list; 0: no longer in it
     file        TEXT   NOT NULL,
@@ -91,18 +91,23 @@ CREATE TABLE attempt (
     request_id TEXT   NOT NULL DEFAULT '',
     date       BIGINT NOT NULL DEFAULT 0, -- the server's
     counted    BIGINT NOT NULL DEFAULT 0, -- from when its slot's window runs; 0: it is not over; -1: nothing was sent. Bookkeeping, not part of the chain
-    PRIMARY KEY (batch, id)
+    PRIMARY KEY (batch, id),
+    FOREIGN KEY (batch, run) REFERENCES run (batch, id) -- an attempt without its run would be in no history
 );
 CREATE INDEX attempt_quota ON attempt (quota_key, counted, kind);
 CREATE INDEX attempt_task ON attempt (batch, n);
 
 CREATE TABLE hold (
+    batch     BIGINT NOT NULL REFERENCES batch (id),
+    id        BIGINT NOT NULL, -- number of its event in the chain
     quota_key TEXT   NOT NULL,
-    kind      TEXT   NOT NULL,
+    kind      TEXT   NOT NULL, -- which API call; * for all
     until     BIGINT NOT NULL,
     why       TEXT   NOT NULL,
-    PRIMARY KEY (quota_key, kind)
+    effective BIGINT NOT NULL, -- until, moved along when the clock jumps. Bookkeeping, not part of the chain
+    PRIMARY KEY (batch, id)
 );
+CREATE INDEX hold_key ON hold (quota_key, effective);
 
 -- The clock of the last runner against the server's, for each key.
 CREATE TABLE clock (
@@ -114,7 +119,7 @@ CREATE TABLE clock (
 );
 
 CREATE TABLE event (
-    batch BIGINT NOT NULL,
+    batch BIGINT NOT NULL REFERENCES batch (id),
     seq   BIGINT NOT NULL, -- 1, 2, 3, …
     at    BIGINT NOT NULL,
     kind  TEXT   NOT NULL,

@@ -1,0 +1,109 @@
+package checkpoint
+
+import (
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// stamp keeps the latest time that was written for a key.
+func (tx *Tx) stamp(key string, now time.Time) error {
+	_, err := tx.exec(`INSERT INTO clock (quota_key, seen, low, high, known) VALUES ($1, $2, 0, 0, 0)
+		ON CONFLICT (quota_key) DO UPDATE SET seen = excluded.seen WHERE excluded.seen > clock.seen`, key, micros(now))
+	return err
+}
+
+// Rebase counts a key's history as of now, because the clock can no longer be
+// trusted to say how long ago it was: it errs on the side of waiting. What was
+// still to come when the last stamp was made, the end of a hold or of a call
+// that was given up, stays as far away as it was then.
+func (tx *Tx) Rebase(key Key, now time.Time) error {
+	tx.s.histories = nil
+	var seen int64
+	err := tx.row("SELECT seen FROM clock WHERE quota_key = $1", key.String()).Scan(&seen)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// What was over two hours before the last stamp is in no window. A stamp that the new clock has written lies after the
+	// last one of the old clock by as much as the clock has jumped, and a call
+	// can take effect for the grace of its run and no longer.
+	us, old := micros(now), seen-(2*time.Hour).Microseconds()
+	for _, update := range []struct {
+		sql  string
+		args []any
+	}{
+		{`UPDATE attempt SET counted = $1 + CASE WHEN counted <= $2 THEN 0
+			WHEN counted - $2 < (SELECT r.grace FROM run r WHERE r.batch = attempt.batch AND r.id = attempt.run) THEN counted - $2
+			ELSE (SELECT r.grace FROM run r WHERE r.batch = attempt.batch AND r.id = attempt.run) END
+			WHERE quota_key = $3 AND counted > $4`, []any{us, seen, key.String(), old}},
+		{`UPDATE hold SET effective = $1 + effective - $2 WHERE effective > $2 AND quota_key = $3`, []any{us, seen, key.String()}},
+		// A run with open calls was alive now, and none is alive in the future.
+		{`UPDATE run SET alive = $1 WHERE alive > $1 OR EXISTS
+			(SELECT 1 FROM attempt a WHERE a.batch = run.batch AND a.run = run.id AND a.quota_key = $2 AND a.counted = 0)`,
+			[]any{us, key.String()}},
+		{`UPDATE clock SET seen = $1, known = 0 WHERE quota_key = $2`, []any{us, key.String()}},
+	} {
+		if _, err := tx.exec(update.sql, update.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tolerance is by how much the offset of the clock may change unnoticed: a clock
+// that is slewed drifts by some seconds in a long run, and counting the history
+// anew for that would cost a window each time.
+const tolerance = 2 * time.Second
+
+// ServerDate compares the local clock with the server's Date of an answer that
+// came between sent and over. If the offset is not what it was when the history
+// was written, the history counts as of now. It must be called before the
+// outcome of the same answer is appended, with answers of the API's own alone,
+// and after a start with one of them before any burst is reserved: until then a
+// clock that was set forward makes old calls of new ones.
+func (tx *Tx) ServerDate(key Key, date, sent, over, now time.Time) error {
+	// The Date has whole seconds and was made between sent and over.
+	low, high := date.Sub(over).Microseconds(), date.Add(time.Second).Sub(sent).Microseconds()
+	var wasLow, wasHigh, known int64
+	err := tx.row("SELECT low, high, known FROM clock WHERE quota_key = $1", key.String()).Scan(&wasLow, &wasHigh, &known)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if known != 0 {
+		switch slack := tolerance.Microseconds(); {
+		case low > wasHigh+slack || high < wasLow-slack:
+			if err := tx.Rebase(key, now); err != nil {
+				return err
+			}
+		case low <= wasHigh && high >= wasLow:
+			// Both are true. A slow answer says little, and must not make the
+			// next jump look possible.
+			low, high = max(low, wasLow), min(high, wasHigh)
+		}
+	}
+	if err := tx.stamp(key.String(), now); err != nil {
+		return err
+	}
+	_, err = tx.exec("UPDATE clock SET low = $1, high = $2, known = 1 WHERE quota_key = $3", low, high, key.String())
+	return err
+}
+
+// Alive notes a sign of life of a run: after the last one, a dead run's calls
+// can take effect for its grace. It is due every few seconds while calls are in
+// flight; a reservation is one too. The head file is brought up to date with it.
+func (s *Store) Alive(batch, run int64, now time.Time) error {
+	if err := s.Update(func(tx *Tx) error { return tx.alive(batch, run, now) }); err != nil {
+		return err
+	}
+	return s.writeHead()
+}
+
+// alive refuses a run that has ended: others take its calls for over.
+func (tx *Tx) alive(batch, run int64, now time.Time) error {
+	res, err := tx.exec("UPDATE run SET alive = CASE WHEN alive < $1 THEN $1 ELSE alive END WHERE batch = $2 AND id = $3 AND ended = 0",
+		micros(now), batch, run)
+	return changedOne(res, err, "unfinished run", batch, run)
+}

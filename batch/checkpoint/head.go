@@ -1,0 +1,118 @@
+package checkpoint
+
+import (
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// The head file stands beside the checkpoint and says how long its chains were
+// at some moment, and how they ended. SQLite takes a log that was cut for a
+// shorter one without a word, and an old copy of the file for the file; this is
+// what gives them away.
+func headFile(path string) string { return path + "-head" }
+
+// heads is the content of the head file: each batch's chain, by the batch's id.
+type heads map[int64]head
+
+type head struct {
+	Events int64  `json:"events"`
+	Hash   string `json:"hash"`
+}
+
+// querier is a database or a transaction.
+type querier interface {
+	Query(string, ...any) (*sql.Rows, error)
+	QueryRow(string, ...any) *sql.Row
+}
+
+func readHeads(db querier) (heads, error) {
+	rows, err := db.Query("SELECT id, events, head FROM batch")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	h := heads{}
+	for rows.Next() {
+		var id int64
+		var one head
+		if err := rows.Scan(&id, &one.Events, &one.Hash); err != nil {
+			return nil, err
+		}
+		h[id] = one
+	}
+	return h, rows.Err()
+}
+
+// writeHead brings the head file up to date. It may lag behind the checkpoint
+// and must not be ahead of it: what it tells was committed, and synced by a
+// commit of this store if by none before, so one that wrote nothing leaves the
+// file alone.
+func (s *Store) writeHead() error {
+	if !s.wrote.Load() {
+		return nil
+	}
+	return s.locked(func() error { return s.writeHeadWithout(0) })
+}
+
+// writeHeadWithout leaves a batch out. The caller has the lock: a head that was
+// read before a batch was forgotten must not be written after.
+func (s *Store) writeHeadWithout(batch int64) error {
+	h, err := readHeads(s.reads)
+	if err != nil {
+		return s.wrap(err)
+	}
+	delete(h, batch)
+	b, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	err = WriteFile(headFile(s.path), func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDisk, err)
+	}
+	return nil
+}
+
+// checkHead compares the checkpoint with the head file.
+func (s *Store) checkHead() error {
+	b, err := os.ReadFile(headFile(s.path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	base := filepath.Base(headFile(s.path))
+	var want heads
+	if err := json.Unmarshal(b, &want); err != nil {
+		return fmt.Errorf("%w: %s cannot be read: %w", ErrDamaged, base, err)
+	}
+	have, err := readHeads(s.db)
+	if err != nil {
+		return err
+	}
+	for id, w := range want {
+		if n := have[id].Events; n < w.Events {
+			return fmt.Errorf("%w: %d events of batch %d are missing (if an older copy was put in its place on purpose, delete %s)",
+				ErrDamaged, w.Events-n, id, base)
+		}
+		var hash string
+		err := s.db.QueryRow("SELECT hash FROM event WHERE batch = $1 AND seq = $2", id, w.Events).Scan(&hash)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if hash != w.Hash {
+			return fmt.Errorf("%w: event %d of batch %d is not the one that %s knows", ErrDamaged, w.Events, id, base)
+		}
+	}
+	return nil
+}

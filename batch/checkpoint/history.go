@@ -1,0 +1,116 @@
+package checkpoint
+
+import (
+	"time"
+
+	"mde-offboard/batch/quota"
+)
+
+// silence is how long a run may give no sign of life before its calls are taken
+// for those of a dead one.
+const silence = 30 * time.Second
+
+// history is a budget's history as read from the attempts.
+type history struct {
+	quota.History
+	since  time.Time // it knows what was over from here on
+	moving bool      // has calls of others that will be over by the mere passing of time
+}
+
+// history is what is known of a budget's calls. It is read from the attempts
+// and then kept up to date by what this store writes, until another one commits
+// something, or it does not go back far enough: after a jump of the clock, or
+// for longer windows.
+func (tx *Tx) history(b Budget, now time.Time) (*history, error) {
+	tx.s.wake(now)
+	need := now
+	for _, w := range b.Windows {
+		if t := now.Add(-w.Held()); t.Before(need) {
+			need = t
+		}
+	}
+	if h := tx.s.histories[b.id()]; h != nil && !h.moving && !h.since.After(need) {
+		h.Forget(need)
+		h.since = need
+		return h, nil
+	}
+	h, err := tx.readHistory(b, need, now)
+	if err != nil {
+		return nil, err
+	}
+	if tx.s.histories == nil {
+		tx.s.histories = map[string]*history{}
+	}
+	tx.s.histories[b.id()] = h
+	return h, nil
+}
+
+func (tx *Tx) readHistory(b Budget, need, now time.Time) (*history, error) {
+	rows, err := tx.Query(`SELECT a.counted, a.batch, a.run, r.alive, r.grace, r.ended
+		FROM attempt a JOIN run r ON r.batch = a.batch AND r.id = a.run
+		WHERE a.quota_key = $1 AND (a.counted = 0 OR a.counted >= $2) AND (a.kind = $3 OR $4)
+		ORDER BY a.counted`, b.Key.String(), micros(need), b.Kind, b.Shared)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	h := &history{since: need}
+	for rows.Next() {
+		var counted, grace, ended, alive int64
+		var run runID
+		if err := rows.Scan(&counted, &run.batch, &run.id, &alive, &grace, &ended); err != nil {
+			return nil, err
+		}
+		over := fromMicros(counted)
+		if counted == 0 && (ended != 0 || !tx.s.mine[run]) {
+			// Nobody here will say how it ended. If its run is dead, it is over
+			// when it can no longer take effect.
+			h.moving = true
+			if ended != 0 || tx.s.dead(fromMicros(alive), now) {
+				over = fromMicros(alive + grace)
+			}
+		}
+		h.Reserve()
+		if !over.IsZero() {
+			h.Over(over)
+		}
+	}
+	return h, rows.Err()
+}
+
+// wake notices that this process has not looked at the quota for a while: it
+// may have slept with the machine, and other runs with it.
+func (s *Store) wake(now time.Time) {
+	if !s.judged.IsZero() && now.Sub(s.judged) > silence {
+		s.woke = now
+	}
+	s.judged = now
+}
+
+// dead says whether a run of another process is taken for dead: it gave no sign
+// of life for a while, and had that while to give one.
+func (s *Store) dead(alive, now time.Time) bool {
+	return now.Sub(alive) > silence && (s.woke.IsZero() || now.Sub(s.woke) > silence)
+}
+
+// reserved carries an intent into the histories that are at hand.
+func (s *Store) reserved(key, kind string) {
+	for _, name := range []string{key + "|*", key + "|" + kind} {
+		if h := s.histories[name]; h != nil {
+			h.Reserve()
+		}
+	}
+}
+
+// over carries an outcome of an open call into the histories that are at hand.
+func (s *Store) over(key, kind string, at time.Time, unsent bool) {
+	for _, name := range []string{key + "|*", key + "|" + kind} {
+		switch h := s.histories[name]; {
+		case h == nil:
+		case unsent:
+			h.Unsent()
+		default:
+			h.Over(at)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package checkpoint
+
+import (
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// DefaultPath is where the checkpoint of this user lies: in the state directory
+// of the system, which never roams between machines.
+func DefaultPath(getenv func(string) string, home string) string {
+	dir := filepath.Join(home, ".local", "state")
+	switch {
+	case runtime.GOOS == "windows" && getenv("LOCALAPPDATA") != "":
+		dir = getenv("LOCALAPPDATA")
+	case runtime.GOOS == "darwin":
+		dir = filepath.Join(home, "Library", "Application Support")
+	case getenv("XDG_STATE_HOME") != "":
+		dir = getenv("XDG_STATE_HOME")
+	}
+	return filepath.Join(dir, "mde-offboard", "checkpoint.db")
+}
+
+// dsn names a database file to the driver. The pragmas hold for each connection.
+func dsn(path string, more ...string) string {
+	p := filepath.ToSlash(path)
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p // C:/… on Windows
+	}
+	q := append([]string{
+		"_pragma=busy_timeout(30000)",
+		"_pragma=synchronous(FULL)", // a commit is on the disk when it returns
+		"_pragma=fullfsync(1)",      // on macOS too
+		"_pragma=foreign_keys(1)",
+	}, more...)
+	return "file://" + (&url.URL{Path: p}).EscapedPath() + "?" + strings.Join(q, "&")
+}
