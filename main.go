@@ -1,21 +1,38 @@
+// Command mde-offboard takes lists of devices out of Microsoft Defender for
+// Endpoint, at exactly the rate that Defender allows, and tells what became of
+// each.
 package main
 
 import (
-	_ "github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	_ "github.com/Azure/azure-sdk-for-go/sdk/azidentity"
-	_ "github.com/gocarina/gocsv"
-	_ "github.com/gofrs/flock"
-	_ "github.com/google/go-cmp/cmp"
-	_ "github.com/rogpeppe/go-internal/testscript"
-	_ "github.com/schollz/progressbar/v3"
-	_ "github.com/spf13/cobra"
-	_ "go.uber.org/goleak"
-	_ "golang.org/x/sync/errgroup"
-	_ "golang.org/x/term"
-	_ "golang.org/x/text/encoding/unicode"
-	_ "modernc.org/sqlite"
-	_ "pgregory.net/rapid"
-	_ "golang.org/x/sys/unix"
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"mde-offboard/batch/command"
 )
 
-func main() {}
+func main() { os.Exit(run()) }
+
+func run() int {
+	stop, hard := signals()
+	home, _ := os.UserHomeDir()
+	return command.Main(command.Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Home: home,
+		Context: stop, Hard: hard}, os.Args[1:])
+}
+
+// signals turns the first signal into the end of stop and the second into the
+// end of hard.
+func signals() (stop, hard context.Context) {
+	stop, first := context.WithCancel(context.Background())
+	hard, second := context.WithCancel(context.Background())
+	c := make(chan os.Signal, 2)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-c
+		first()
+		<-c
+		second()
+	}()
+	return stop, hard
+}

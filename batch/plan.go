@@ -323,3 +323,6 @@ func (m *matcher) rest() (left []checkpoint.Task) {
 	slices.SortFunc(left, func(a, b checkpoint.Task) int { return int(a.N - b.N) })
 	return left
 }
+
+// Changed says whether the plan changes anything in the checkpoint.
+func (p *Plan) Changed() bool { return len(p.changes)+len(p.resets) > 0 }

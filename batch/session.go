@@ -315,3 +315,25 @@ func (o *Options) described() map[string]any {
 		"settleWait": o.SettleWait.String(), "maxAttempts": o.MaxAttempts, "maxOutage": o.MaxOutage.String(), "commentTag": !o.NoTag,
 		"again": o.Again, "maxFailures": o.MaxFailures.String(), "lookUps": !o.NoReads}
 }
+
+// Write puts a plan that sends nothing into the batch: lines that moved, left
+// or are held back.
+func (o *Open) Write(p *Plan, opt Options) error {
+	settings, err := json.Marshal(opt.described())
+	if err != nil {
+		return err
+	}
+	return o.s.Store.Update(func(tx *checkpoint.Tx) error {
+		return p.write(tx, o.Batch.ID, o.s.Clock.Now(), string(settings), p.Digest(o.s.Key, o.s.Host))
+	})
+}
+
+// Code is with what a run ends that finds nothing to do.
+func (o *Open) Code(ctx context.Context) (c int, err error) {
+	err = o.s.Store.View(ctx, func(r checkpoint.Reader) error {
+		counts, err := r.Counts(o.Batch.ID)
+		c = code(nil, counts)
+		return err
+	})
+	return c, err
+}

@@ -1,0 +1,77 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/defender"
+	"mde-offboard/batch/simulator"
+)
+
+// rehearse starts the embedded simulator and turns all that a run needs to know
+// towards it, whatever the environment says: its endpoint, its authority, its CA
+// and a made-up tenant. Without --checkpoint the run starts from fresh books.
+func (a *app) rehearse(j *job) error {
+	if j.config.Endpoint != "" || j.config.AuthorityHost != "" || j.login.Auth != "default" {
+		return usage{fmt.Errorf("--simulate brings an endpoint and a login of its own; leave out --endpoint, --authority-host and --auth")}
+	}
+	machines, err := j.inventory()
+	if err != nil {
+		return err
+	}
+	sim, err := simulator.New(simulator.Options{Seed: 1, Machines: machines, Faults: j.faults,
+		PerMinute: j.perMinute, PerHour: j.perHour, Minute: j.minute, Hour: j.hour, SharedBudget: j.opt.SharedBudget,
+		LatencyMin: 10 * time.Millisecond, LatencyMax: 60 * time.Millisecond, Lag: time.Second})
+	if err != nil {
+		return usage{err}
+	}
+	if err := sim.Listen("127.0.0.1:0"); err != nil {
+		return fmt.Errorf("simulator: %w", err)
+	}
+	j.cleanups = append(j.cleanups, func() { sim.Close() })
+	dir, err := os.MkdirTemp("", "mde-offboard-simulated-*")
+	if err != nil {
+		return err
+	}
+	j.cleanups = append(j.cleanups, func() { os.RemoveAll(dir) })
+	ca := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(ca, sim.CertPEM(), 0o600); err != nil {
+		return err
+	}
+	j.config.Endpoint, j.config.AuthorityHost, j.config.CAFile = sim.URL(), sim.URL(), ca
+	j.connection.source = defender.SecretSource(simulator.DefaultTenant, simulator.DefaultApplication, simulator.DefaultSecret)
+	if a.global.checkpoint == "" {
+		a.global.checkpoint = filepath.Join(dir, "checkpoint.db")
+	}
+	return nil
+}
+
+// inventory makes a fleet for the simulator in which the listed devices are a
+// part, as they are in a tenant.
+func (j *job) inventory() (machines []simulator.Machine, err error) {
+	lists, err := batch.OpenLists(j.files, j.list)
+	if err != nil {
+		return nil, listError(err)
+	}
+	defer lists.Close()
+	for {
+		row, err := lists.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, listError(err)
+		}
+		if row.ID != "" {
+			machines = append(machines, simulator.Machine{ID: row.ID, ComputerDNSName: row.Name})
+		}
+	}
+	for i := range 2 * len(machines) {
+		machines = append(machines, simulator.Machine{ID: fmt.Sprintf("f1ee7%035x", i), ComputerDNSName: fmt.Sprintf("fleet-%05d.contoso.example", i)})
+	}
+	return machines, nil
+}

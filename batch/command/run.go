@@ -1,0 +1,288 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/input"
+	"mde-offboard/report"
+)
+
+// job are the flags of run and plan: which list, and what to do with it.
+type job struct {
+	connection
+	name       string
+	list       input.Options
+	req        batch.Request
+	retry      []string
+	simulate   bool
+	faults     string
+	results    string
+	excel      bool
+	yes        bool
+	digest     string
+	planning   bool // the command is plan
+	files      []string
+	listName   string
+	cleanups   []func()
+	checkpoint string
+}
+
+func (j *job) addFlags(f *pflag.FlagSet) {
+	j.connection.addFlags(f)
+	f.StringVar(&j.name, "batch", "", "`NAME` of the batch (default: the list's file name without extension)")
+	f.StringVar(&j.req.Comment, "comment", "", "`TEXT` for lines that have no comment")
+	f.StringVar(&j.list.IDColumn, "id-column", "", "`COLUMN` of the device ids (default: found by name and value)")
+	f.StringVar(&j.list.CommentColumn, "comment-column", "", "`COLUMN` of the comments (default: found by name)")
+	f.StringVar(&j.list.NameColumn, "name-column", "", "`COLUMN` of the device names (default: found by name)")
+	f.BoolVar(&j.req.SkipInvalid, "skip-invalid", false, "leave out lines that cannot be used, instead of refusing the list")
+	f.BoolVar(&j.req.Again, "again", false, "take up devices that were accepted or whose action succeeded, too")
+	f.StringSliceVar(&j.retry, "retry", nil, "take up devices of these `STATUSES` again: refused, failed")
+	f.BoolVar(&j.noInventory, "no-inventory", false, "do without the inventory, and without the permission to read")
+	f.IntVar(&j.req.MaxDevices, "max-devices", 1000, "refuse to offboard more than `N` devices; 0: no limit")
+	f.BoolVar(&j.simulate, "simulate", false, "rehearse against the embedded simulator; no tenant, no login, nothing is changed")
+	f.StringVar(&j.faults, "faults", "", "faults that the simulator plays, such as lost-after=5%,429-seconds@40")
+}
+
+func (j *job) addRunFlags(f *pflag.FlagSet) {
+	f.StringVar(&j.results, "results", "", "result CSV `FILE` (default: NAME.results.csv beside the list)")
+	f.BoolVar(&j.excel, "excel", false, "write the result CSV for Excel: with a byte order mark")
+	f.BoolVar(&j.yes, "yes", false, "agree to the plan without being asked")
+	f.StringVar(&j.digest, "plan", "", "run exactly the plan with this `DIGEST`, or refuse")
+	f.StringVar(&j.maxFailures, "max-failures", "10%", "stop when more than `N|P%` of the devices failed, from 20 devices on")
+	f.IntVar(&j.opt.MaxAttempts, "max-attempts", 5, "attempts for one device, at most `N`")
+	f.DurationVar(&j.opt.SettleWait, "settle-wait", 5*time.Minute, "how long an action may stay invisible before a device in doubt is called again; shorter on loopback only")
+	f.BoolVar(&j.opt.NoTag, "no-comment-tag", false, "send comments without the tag by which actions are known again")
+}
+
+func (a *app) runCommand() *cobra.Command {
+	j := &job{}
+	cmd := &cobra.Command{
+		Use:   "run LIST…",
+		Short: "Plan, ask, offboard, report; goes on where it was stopped",
+		Long: `run offboards the devices of a list: it shows what it would do, asks, calls
+Defender at the rate that is allowed, and writes a result CSV. The same command
+goes on after any stop. Ctrl-C once: calls in flight are finished; twice: at once.`,
+		Example: "  mde-offboard run --simulate testdata/decommission.csv\n  mde-offboard run decommission.csv --comment \"Retired, CHG-1042\"",
+		Args:    cobra.MinimumNArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.run(j, args) },
+	}
+	j.addFlags(cmd.Flags())
+	j.addRunFlags(cmd.Flags())
+	return cmd
+}
+
+// prepare reads the flags and finds the lists.
+func (j *job) prepare(a *app, args []string) (err error) {
+	if j.retry, err = cleanRetry(j.retry); err != nil {
+		return usage{err}
+	}
+	for _, s := range j.retry {
+		j.req.Retry = append(j.req.Retry, checkpoint.Status(s))
+	}
+	if j.opt.MaxFailures, err = parseThreshold(j.maxFailures); err != nil {
+		return usage{err}
+	}
+	if len(j.req.Comment) > input.MaxComment {
+		return usage{fmt.Errorf("--comment has %d characters; Defender takes %d with the tag", len(j.req.Comment), input.MaxComment)}
+	}
+	if j.files, err = input.Expand(args); err != nil {
+		return usage{err}
+	}
+	if j.name, j.listName, err = batch.Named(j.files, j.name); err != nil {
+		return usage{err}
+	}
+	j.req.Name, j.opt.Again = j.name, j.req.Again
+	if j.results == "" {
+		j.results = filepath.Join(filepath.Dir(j.files[0]), j.name+".results.csv")
+	}
+	for i, f := range j.files {
+		if f == "-" {
+			path, remove, err := batch.Spool(a.Stdin)
+			if err != nil {
+				return fmt.Errorf("standard input: %w", err)
+			}
+			j.files[i], j.cleanups = path, append(j.cleanups, remove)
+		}
+	}
+	return nil
+}
+
+func cleanRetry(words []string) ([]string, error) {
+	for _, w := range words {
+		if w != string(checkpoint.Refused) && w != string(checkpoint.Failed) {
+			return nil, fmt.Errorf("--retry %q: only refused and failed can be taken up again", w)
+		}
+	}
+	return words, nil
+}
+
+func parseThreshold(s string) (t batch.Threshold, err error) {
+	t.From = 20
+	if p, ok := strings.CutSuffix(s, "%"); ok {
+		if _, err = fmt.Sscanf(p, "%g", &t.Percent); err == nil && t.Percent > 0 && t.Percent <= 100 {
+			return t, nil
+		}
+	} else if _, err = fmt.Sscanf(s, "%d", &t.Count); err == nil && t.Count >= 0 {
+		return t, nil
+	}
+	if s == "" { // plan has no such flag
+		return t, nil
+	}
+	return t, fmt.Errorf("--max-failures %q is neither a number nor a share such as 10%%", s)
+}
+
+// cleanup undoes what prepare and rehearse set up.
+func (j *job) cleanup() {
+	for i := len(j.cleanups) - 1; i >= 0; i-- {
+		j.cleanups[i]()
+	}
+}
+
+func (a *app) run(j *job, args []string) error {
+	defer j.cleanup()
+	if err := j.prepare(a, args); err != nil {
+		return err
+	}
+	s, open, plan, err := a.planned(j)
+	if s != nil {
+		defer s.Store.Close()
+	}
+	if open != nil {
+		defer open.Close()
+	}
+	if err != nil {
+		return err
+	}
+	a.showPlan(j, s, plan, open)
+	if stop := plan.Refused(); stop != nil {
+		return stop
+	}
+	if plan.Nothing() {
+		return a.nothing(j, s, open, plan)
+	}
+	how, err := a.agree(j, s, plan)
+	if err != nil {
+		return err
+	}
+	return a.work(j, s, open, plan, how)
+}
+
+// planned signs in, opens the checkpoint and the batch, and makes the plan.
+func (a *app) planned(j *job) (s *connected, open *batch.Open, plan *batch.Plan, err error) {
+	if j.simulate {
+		if err := a.rehearse(j); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	if err := j.check(); err != nil {
+		return nil, nil, nil, err
+	}
+	client, err := j.client(a)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	store, err := a.openStore()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	s, err = a.connect(a.Context, &j.connection, client, store, true)
+	if err != nil {
+		store.Close()
+		return nil, nil, nil, err
+	}
+	if open, err = s.Open(a.Context, j.name); err != nil {
+		return s, nil, nil, err
+	}
+	lists, err := batch.OpenLists(j.files, j.list)
+	if err != nil {
+		return s, open, nil, listError(err)
+	}
+	defer lists.Close()
+	plan, err = batch.MakePlan(lists, j.listName, open.Batch, open.Tasks, j.req)
+	return s, open, plan, listError(err)
+}
+
+// listError makes what is wrong with a list wrong usage.
+func listError(err error) error {
+	var p *input.Problem
+	if errors.As(err, &p) {
+		return &batch.Stop{Why: p.Error(), Hint: p.Hint, Code: batch.CodeUsage}
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return usage{err}
+	}
+	return err
+}
+
+// work runs the plan, shows it, and reports.
+func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how string) error {
+	j.opt.Seed = time.Now().UnixNano()
+	display := a.display()
+	runner, err := open.Start(a.Context, plan, "run", how, j.opt, display.Show)
+	if err != nil {
+		return err
+	}
+	stop := runner.Run(a.Context, a.Hard)
+	display.Close()
+	code, err := runner.Finish(stop)
+	if err != nil {
+		stop, code = &batch.Stop{Why: "the end of the run could not be written", Err: err, Code: batch.CodeError,
+			Hint: "nothing that was answered is lost; make space and run the same command again"}, batch.CodeError
+	}
+	a.code = code
+	if stop != nil {
+		a.sayError(stop.Error(), stop.Hint)
+	}
+	return a.tellResults(j, s, runner.BatchID(), code)
+}
+
+// nothing ends a run that has nothing to do, without a call.
+func (a *app) nothing(j *job, s *connected, open *batch.Open, plan *batch.Plan) error {
+	if open.Batch.ID == 0 {
+		return &batch.Stop{Why: "there is nothing to do: no line of the list is a device to offboard", Code: batch.CodeUsage}
+	}
+	if plan.Changed() {
+		if err := open.Write(plan, j.opt); err != nil {
+			return err
+		}
+	}
+	code, err := open.Code(a.Context)
+	if err != nil {
+		return err
+	}
+	a.code = code
+	a.say("Nothing is left to do.")
+	return a.tellResults(j, s, open.Batch.ID, code)
+}
+
+// tellResults writes the result CSV and says where it is and what is in it.
+func (a *app) tellResults(j *job, s *connected, id int64, code int) error {
+	sum, err := report.WriteResults(context.WithoutCancel(a.Context), s.Store, id, j.results, report.ResultOptions{Excel: j.excel})
+	if err != nil {
+		a.code = batch.CodeError
+		return &batch.Stop{Why: "the result CSV could not be written", Err: err, Code: batch.CodeError,
+			Hint: "nothing is lost; mde-offboard report " + j.name + " writes it from the checkpoint"}
+	}
+	var head string
+	err = s.Store.View(context.WithoutCancel(a.Context), func(r checkpoint.Reader) error {
+		b, err := r.Batch(id)
+		head = b.Head
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	a.summary(j, s, sum, head, code)
+	return nil
+}

@@ -1,0 +1,132 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mde-offboard/batch/input"
+	"mde-offboard/batch/simulator"
+)
+
+// rehearsal are the flags of the command simulate.
+type rehearsal struct {
+	opt    simulator.Options
+	addr   string
+	dir    string
+	books  string
+	listed []string
+}
+
+func (a *app) simulateCommand() *cobra.Command {
+	r := &rehearsal{}
+	cmd := &cobra.Command{
+		Use:   "simulate",
+		Short: "Serve a strict Defender with faults on request, for rehearsals",
+		Long: `simulate serves a Defender that is as strict as the real one, with an OAuth
+authority of its own, over HTTPS on loopback. It prints the variables with which
+a run in another process finds it, and its books when it ends.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.simulate(r) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&r.addr, "listen", "127.0.0.1:0", "loopback `ADDRESS` to serve on")
+	f.StringVar(&r.dir, "dir", "", "write ca.pem and env to `DIR` (default: a new temporary one)")
+	f.StringVar(&r.books, "books", "", "write the books to `FILE` at the end (default: standard output)")
+	f.StringSliceVar(&r.listed, "inventory", nil, "take the devices of these `LISTS` for the inventory (default: every id is a device)")
+	f.Int64Var(&r.opt.Seed, "seed", 1, "seed of all that is random")
+	f.StringVar(&r.opt.Faults, "faults", "", "faults to play, such as lost-after=5%,429-seconds@40")
+	f.IntVar(&r.opt.PerMinute, "per-minute", 100, "calls a minute, at most `N`")
+	f.IntVar(&r.opt.PerHour, "per-hour", 1500, "calls an hour, at most `N`")
+	f.DurationVar(&r.opt.Minute, "minute", time.Minute, "length of the minute window")
+	f.DurationVar(&r.opt.Hour, "hour", time.Hour, "length of the hour window")
+	f.BoolVar(&r.opt.FixedWindows, "fixed-windows", false, "windows that start on the clock's multiples, not sliding ones")
+	f.BoolVar(&r.opt.SharedBudget, "shared-budget", false, "count all kinds of call in one budget")
+	f.DurationVar(&r.opt.Lag, "lag", time.Second, "a fresh action is invisible for this long")
+	f.DurationVar(&r.opt.LatencyMin, "latency-min", 5*time.Millisecond, "least latency, each way")
+	f.DurationVar(&r.opt.LatencyMax, "latency-max", 50*time.Millisecond, "largest latency, each way")
+	f.StringVar(&r.opt.Repeat, "repeat", simulator.RepeatRefuse, "`ANSWER` to a second offboard call: refuse, existing or second")
+	f.StringVar(&r.opt.Throttle, "throttle", simulator.ThrottleSeconds, "how a 429 names the wait: seconds, date, message, window, none or mixed")
+	f.DurationVar(&r.opt.TokenLife, "token-life", time.Hour, "life of a token")
+	f.StringSliceVar(&r.opt.Roles, "roles", []string{"Machine.Offboard", "Machine.Read.All"}, "permissions of the application")
+	f.DurationVar(&r.opt.Pending, "pending", 0, "actions start after this long; 0: they stay Pending")
+	f.DurationVar(&r.opt.Running, "running", 0, "and run for this long")
+	f.IntVar(&r.opt.FailPercent, "fail-percent", 0, "share of the actions that end Failed or TimeOut")
+	return cmd
+}
+
+func (a *app) simulate(r *rehearsal) error {
+	files, err := input.Expand(r.listed)
+	if err != nil {
+		return usage{err}
+	}
+	j := job{files: files}
+	if r.opt.Machines, err = j.inventory(); err != nil {
+		return err
+	}
+	r.opt.AnyDevice = len(files) == 0
+	sim, err := simulator.New(r.opt)
+	if err != nil {
+		return usage{err}
+	}
+	if err := sim.Listen(r.addr); err != nil {
+		return fmt.Errorf("simulator: %w", err)
+	}
+	defer sim.Close()
+	if err := r.announce(a, sim); err != nil {
+		return err
+	}
+	<-a.Context.Done()
+	books, err := json.MarshalIndent(sim.Books(), "", "  ")
+	if err != nil {
+		return err
+	}
+	if r.books != "" {
+		return os.WriteFile(r.books, books, 0o600)
+	}
+	fmt.Fprintln(a.Stdout, string(books))
+	return nil
+}
+
+// announce writes what a run needs and says how to use it.
+func (r *rehearsal) announce(a *app, sim *simulator.Server) (err error) {
+	if r.dir == "" {
+		if r.dir, err = os.MkdirTemp("", "mde-offboard-simulator-*"); err != nil {
+			return err
+		}
+	} else if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return err
+	}
+	ca := filepath.Join(r.dir, "ca.pem")
+	env := [][2]string{
+		{"MDE_OFFBOARD_ENDPOINT", sim.URL()}, {"MDE_OFFBOARD_AUTHORITY_HOST", sim.URL()}, {"MDE_OFFBOARD_CA_FILE", ca},
+		{"MDE_OFFBOARD_AUTH", "environment"}, {"AZURE_TENANT_ID", simulator.DefaultTenant},
+		{"AZURE_CLIENT_ID", simulator.DefaultApplication}, {"AZURE_CLIENT_SECRET", simulator.DefaultSecret},
+	}
+	text := ""
+	for _, e := range env {
+		text += e[0] + "=" + e[1] + "\n"
+	}
+	if err := os.WriteFile(ca, sim.CertPEM(), 0o600); err != nil {
+		return err
+	}
+	// Under this name last: whoever waits for the file finds it whole.
+	if err := writeWhole(filepath.Join(r.dir, "env"), text); err != nil {
+		return err
+	}
+	a.say("SIMULATED Defender at %s; the variables that a run needs are in %s:", sim.URL(), filepath.Join(r.dir, "env"))
+	fmt.Fprint(a.Stdout, text)
+	a.say("Its books: %s/simulator/books, and here at the end. Ctrl-C ends it.", sim.URL())
+	return nil
+}
+
+func writeWhole(path, text string) error {
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
