@@ -10,10 +10,14 @@ import (
 // '_' and '-'. Of several, the one that stands first in its list is taken.
 var (
 	idNames      = []string{"machineid", "deviceid", "id", "mdedeviceid", "defenderdeviceid"}
-	nameNames    = []string{"computerdnsname", "devicename", "machinename", "computername", "hostname", "fqdn", "dnsname", "displayname", "name", "device", "computer", "machine", "host"}
+	nameNames    = []string{"computerdnsname", "devicename", "machinename", "computername", "hostname", "fqdn", "dnsname", "displayname", "name", "device", "computer", "machine", "host", "names", "devices", "computers", "machines", "hosts", "hostnames"}
 	commentNames = []string{"comment", "comments", "kommentar", "commentaire", "comentario", "commento"}
 	entraNames   = []string{"aaddeviceid", "azureaddeviceid", "entradeviceid", "microsoftentradeviceid", "entraid"}
 )
+
+// hashNames are parts of the names of columns whose values have the shape of
+// device ids and are something else: SHA-1 hashes and certificates.
+var hashNames = []string{"sha1", "hash", "thumbprint", "fingerprint"}
 
 // resultColumns are the columns of our own result CSV, in its order.
 var resultColumns = []string{
@@ -53,6 +57,7 @@ const none = -1
 // layout says which column is which.
 type layout struct {
 	header            bool // the first row is names, not data
+	guessed           bool // it is taken for names, though none of them is known
 	names             []string
 	id, name, comment int // indices, or none
 	entra             int
@@ -84,7 +89,8 @@ type chooser struct {
 // choose settles which column is which, by the names in the header and the
 // values in the sample.
 func choose(file string, s sample, opt Options) (layout, error) {
-	l := layout{header: hasHeader(s.rows, opt), id: none, name: none, comment: none, entra: none}
+	l := layout{id: none, name: none, comment: none, entra: none}
+	l.header, l.guessed = hasHeader(s.rows, opt)
 	ch := &chooser{file: file, opt: opt, cols: columns(s.rows, l.header)}
 	for _, c := range ch.cols {
 		l.names = append(l.names, c.name)
@@ -129,23 +135,24 @@ func (ch *chooser) refuse(kind Kind, text, hint string) error {
 
 // hasHeader reports whether the first row is names: a row with a known name
 // is, a row with an id, a GUID or what was left of one is not. Of neither, it
-// is a header, unless it could be a list of names and nothing else.
-func hasHeader(rows [][]string, opt Options) bool {
+// is guessed to be, unless it could be a list of names and nothing else.
+func hasHeader(rows [][]string, opt Options) (header, guessed bool) {
 	if len(rows) == 0 {
-		return true
+		return true, false
 	}
 	for _, cell := range rows[0] {
 		if isKnown(cell, opt) {
-			return true
+			return true, false
 		}
 	}
 	for _, cell := range rows[0] {
 		switch _, kind := parseID(cell); kind {
 		case "", KindGUID, KindDamaged, KindShort, KindLong:
-			return false
+			return false, false
 		}
 	}
-	return !opt.NamesOK || len(rows[0]) > 1
+	guessed = !opt.NamesOK || len(rows[0]) > 1
+	return guessed, guessed
 }
 
 // columns returns what the sample says about each column. Columns without a
@@ -162,7 +169,7 @@ func columns(rows [][]string, header bool) []column {
 	for i := range cols {
 		cols[i].name = fmt.Sprintf("Column%d", i+1)
 		if header {
-			cols[i].name = strings.TrimSpace(clean(rows[0][i]))
+			cols[i].name = strings.TrimSpace(valid(clean(rows[0][i])))
 		}
 		cols[i].plain = plainName(cols[i].name)
 	}

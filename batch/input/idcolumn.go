@@ -34,11 +34,16 @@ func (ch *chooser) candidates() (known, trusted []int) {
 		switch {
 		case c.ids > 0 && slices.Contains(idNames, c.plain):
 			known = append(known, i)
-		case c.mostly(c.ids):
+		case c.mostly(c.ids) && !c.hash():
 			trusted = append(trusted, i)
 		}
 	}
 	return known, trusted
+}
+
+// hash reports whether a column is called as those that hold hashes are.
+func (c column) hash() bool {
+	return slices.ContainsFunc(hashNames, func(part string) bool { return strings.Contains(c.plain, part) })
 }
 
 func (ch *chooser) ambiguous(candidates []int) error {
@@ -156,8 +161,11 @@ func (ch *chooser) namesOnly(l *layout) {
 
 // explain notes how the list is understood.
 func (l *layout) explain(ch *chooser) {
-	if !l.header {
+	switch {
+	case !l.header:
 		l.notes = append(l.notes, "the first row is data, the list has no header")
+	case l.guessed:
+		l.notes = append(l.notes, "the first row is taken for the header and left out, though none of its names is known: "+quoteAll(l.names))
 	}
 	if l.own {
 		l.notes = append(l.notes, "the list is the result of an earlier run: of its columns only the ids, names and comments are taken, and those that came along")

@@ -105,7 +105,7 @@ func TestList(t *testing.T) {
 			[]string{"2 comment@42||" + strings.Repeat("😀", MaxComment/2+1) + "||"}},
 		{"a quote in the middle of a cell spoils its row alone", "MachineId,Comment\n" + idA + ",a \"b\" c\n" + idB + ",x", Options{}, []string{"2 quote@44||||", "3 B||x||"}},
 		{"Windows-1252 when it is not UTF-8", "MachineId,Comment\n" + idA + ",Ger\xe4t \x80", Options{}, []string{"2 A||Gerät €||"}},
-		{"UTF-8 and another in one file", "MachineId,Comment\n" + idA + ",Gerät\n" + idB + ",Ger\xe4t", Options{}, []string{"2 A||Gerät||", "3 encoding@42||Ger\xe4t||"}},
+		{"UTF-8 and another in one file", "MachineId,Comment\n" + idA + ",Gerät\n" + idB + ",Ger\xe4t", Options{}, []string{"2 A||Gerät||", "3 encoding@42||Ger\ufffdt||"}},
 		{"bad bytes where they are not ours", "MachineId,Site\n" + idA + ",Gerät\n" + idB + ",Ger\xe4t", Options{}, []string{"2 A||||Gerät", "3 B||||Ger\ufffdt"}},
 		{"a header and no rows", "MachineId,Comment\n", Options{}, nil},
 		{"our own result: what is ours is dropped, the apostrophe too, and a column that came along stays",
@@ -149,6 +149,8 @@ func TestRefused(t *testing.T) {
 			`list.csv: 2 columns hold what looks like device ids: "a" (such as "` + idA + `"), "b" (such as "` + idB + `")`},
 		{"two columns of 40 hex, both with a known name", "MachineId,DeviceId\n" + idA + "," + idB, Options{}, KindColumn,
 			`list.csv: 2 columns hold what looks like device ids: "MachineId" (such as "` + idA + `"), "DeviceId" (such as "` + idB + `")`},
+		{"names and hashes, which have the shape of ids", "Host,SHA1\nlap-1," + idA, Options{}, KindName,
+			`list.csv: a list of device names (column "Host"), no column holds device ids (40 hexadecimal characters)`},
 		{"names alone", "Host\nlap-1", Options{}, KindName, `list.csv: a list of device names (column "Host"), no column holds device ids (40 hexadecimal characters)`},
 		{"nothing that we know", "a,b\n1,2", Options{}, KindColumn, `list.csv: no column holds device ids (40 hexadecimal characters): its columns are "a", "b"`},
 		{"resolve: nothing that we know", "a,b\n1,2", Options{NamesOK: true}, KindColumn,
@@ -314,6 +316,40 @@ func TestClose(t *testing.T) {
 	}
 	if _, err := Open(filepath.Join(t.TempDir(), "none.csv"), Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Open of no file = %v; want %v", err, os.ErrNotExist)
+	}
+}
+
+// TestNotes shows what is said of how a list is understood.
+func TestNotes(t *testing.T) {
+	for _, tc := range []struct {
+		why, in string
+		want    []string
+	}{
+		{"nothing to say but the columns", "MachineId,Comment\n" + idA, []string{`device id: column "MachineId"`, `comment: column "Comment"`}},
+		{"a first row that may have been meant as data", "lap-1\n" + idA,
+			[]string{`the first row is taken for the header and left out, though none of its names is known: "lap-1"`, `device id: column "lap-1"`, "no column holds comments"}},
+		{"how it is written", "#TYPE X\nsep=|\n" + idA + "|x",
+			[]string{"the first line (#TYPE) is left out", `cells are separated by '|'`, "the first row is data, the list has no header", `device id: column "Column1"`, "no column holds comments"}},
+	} {
+		_, l, err := readAll(strings.NewReader(tc.in), Options{})
+		if err != nil {
+			t.Errorf("%s: %v", tc.why, err)
+			continue
+		}
+		if diff := cmp.Diff(tc.want, l.Notes()); diff != "" {
+			t.Errorf("%s: Notes() (-want +got):\n%s", tc.why, diff)
+		}
+	}
+}
+
+// TestCell shows that a problem keeps the cell that it is about.
+func TestCell(t *testing.T) {
+	rows, _, err := readAll(strings.NewReader("MachineId\n"+idA+"\n lap-0001 \n"), Options{})
+	if err != nil || len(rows) != 2 || rows[1].Problem == nil {
+		t.Fatalf("reading = %q, %v; want two rows, the second with a problem", short(rows), err)
+	}
+	if got, want := rows[1].Problem.Cell, " lap-0001 "; got != want {
+		t.Errorf("Cell = %q; want %q", got, want)
 	}
 }
 

@@ -37,6 +37,7 @@ type Problem struct {
 	File         string
 	Line, Column int
 	Kind         Kind
+	Cell         string // the cell it is about, as in the list, if it is about one
 	Text, Hint   string
 }
 

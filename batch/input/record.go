@@ -142,7 +142,7 @@ func (l *List) set(row *Row, rec *record) {
 			row.Extra = append(row.Extra, "") // a short row: what is missing is not ours
 		}
 		for i, cell := range row.Extra {
-			row.Extra[i] = strings.ToValidUTF8(l.cell(cell), "\ufffd")
+			row.Extra[i] = valid(l.cell(cell))
 		}
 	}
 	if i := slices.Index(l.extra, l.layout.entra); i >= 0 {
@@ -182,20 +182,22 @@ func (l *List) check(row *Row, rec *record, kind Kind) *Problem {
 		return l.mixed(row, l.layout.comment, rec.Comment)
 	case kind != "":
 		text, hint := explain(kind, rec.ID, l.name)
-		return &Problem{File: l.name, Line: row.Line, Column: l.column(l.layout.id, rec.ID), Kind: kind, Text: text, Hint: hint}
+		return &Problem{File: l.name, Line: row.Line, Column: l.column(l.layout.id, rec.ID), Kind: kind, Cell: valid(l.cell(rec.ID)), Text: text, Hint: hint}
 	}
 	if cells := rec.Beyond.all(); !blank(cells) || len(cells) == beyond {
 		return l.tooWide(row, cells)
 	}
 	if n, long := tooLong(row.Comment); long {
 		return &Problem{File: l.name, Line: row.Line, Column: l.column(l.layout.comment, rec.Comment), Kind: KindComment,
-			Text: fmt.Sprintf("the comment has %d characters, the most is %d", n, MaxComment), Hint: "shorten the comment"}
+			Cell: row.Comment, Text: fmt.Sprintf("the comment has %d characters, the most is %d", n, MaxComment), Hint: "shorten the comment"}
 	}
 	return nil
 }
 
+// mixed makes text of a row's cells and says what was wrong with one of them.
 func (l *List) mixed(row *Row, index int, cell string) *Problem {
-	return &Problem{File: l.name, Line: row.Line, Column: l.column(index, cell), Kind: KindText,
+	row.Name, row.Comment = valid(row.Name), valid(row.Comment)
+	return &Problem{File: l.name, Line: row.Line, Column: l.column(index, cell), Kind: KindText, Cell: valid(l.cell(cell)),
 		Text: quote(cell) + " has bytes that are not text: the list mixes encodings, UTF-8 and another",
 		Hint: "save the list as CSV UTF-8 (comma delimited), and check the letters that are not plain"}
 }
@@ -203,7 +205,7 @@ func (l *List) mixed(row *Row, index int, cell string) *Problem {
 func (l *List) tooWide(row *Row, cells []string) *Problem {
 	i := max(0, slices.IndexFunc(cells, func(s string) bool { return strings.TrimSpace(s) != "" }))
 	_, column := l.csv.FieldPos(len(l.layout.names) + i)
-	return &Problem{File: l.name, Line: row.Line, Column: column, Kind: KindCells,
+	return &Problem{File: l.name, Line: row.Line, Column: column, Kind: KindCells, Cell: valid(l.cell(cells[i])),
 		Text: fmt.Sprintf("the row has more cells than the list has columns (%d): %s", len(l.layout.names), quote(cells[i])),
 		Hint: "a cell that holds the separator is written in quotes"}
 }
@@ -224,6 +226,14 @@ func (l *List) cell(s string) string {
 		s = Undefuse(s)
 	}
 	return clean(s)
+}
+
+// valid returns a cell with U+FFFD for what is no text in it.
+func valid(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\ufffd")
 }
 
 // tooLong returns the length of a comment if it is more than MaxComment.
