@@ -25,7 +25,7 @@ type Books struct {
 	Faults  map[string]int         `json:"faults"`  // how often each was played
 
 	Throttled   int      `json:"throttled"`   // answers of 429
-	DuringHold  int      `json:"duringHold"`  // calls that arrived while a hold was on
+	DuringHold  int      `json:"duringHold"`  // calls that arrived while a hold was on, those under way when it began included
 	LateEffects int      `json:"lateEffects"` // effects that are still to come
 	Tokens      int      `json:"tokens"`      // tokens that were issued
 	Foreign     []string `json:"foreign"`     // requests that arrived at another host

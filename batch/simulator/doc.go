@@ -21,6 +21,39 @@
 // fault that was drawn for it, the token (401, 403), the permission (403), the request's form (400), the
 // device (404, 400, 403) and an action that is open (Options.Repeat). Only then an action is made.
 //
+// # Faults
+//
+// ParseFaults has the grammar. -before means that nothing happened, -after that it did.
+//
+//	lost-before, lost-after          the connection is lost without an answer
+//	500-before, 500-after            500 InternalServerError in Defender's JSON
+//	502-html-before, 502-html-after  502 with a gateway's page
+//	proxy-403, proxy-404, proxy-407  a proxy's page
+//	408, 413                         a page with that status
+//	503-retry-after                  503 with Retry-After: 5, or the duration
+//	h2-refused, h2-refused-after     the HTTP/2 stream is reset with REFUSED_STREAM (HTTP/1.1: lost)
+//	h2-goaway, h2-goaway-after       GOAWAY, no stream processed, and the connection's end (HTTP/1.1: lost)
+//	cut                              a 2xx whose body ends in the middle; it happened
+//	empty, empty-before              a 2xx without a body; without -before it happened
+//	notjson, notjson-before          200 with a guest network's page; likewise
+//	noid                             a 2xx without the action's id; it happened
+//	otherdevice                      a 2xx with another device's id; it happened
+//	hang-before, hang-after          no answer ever
+//	slow                             the answer comes in drops, over 20 s or the duration; it happened
+//	429-seconds, 429-date, 429-message, 429-window, 429-none
+//	                                 a hold of 10 s or the duration, and how it is told
+//	401                              all tokens are revoked: plain 401; fresh tokens are spared
+//	401-cae                          the same, with a claims challenge
+//	401-all                          every token is refused, from the first time on
+//	403-device                       403 for a share of the devices, by their ids
+//	403-all                          403 for all devices
+//	404-once                         404 for a device's first such call
+//	redirect                         307 to another host, which notes who comes
+//	effect-late                      the connection is lost, the effect comes 59 s later, or after the duration
+//	lag                              the action can be read only after 110 s, or the duration
+//	final-first                      of cancel: the action succeeds a moment before
+//	mixed, mixed-quick               all transient ones; those without a long wait
+//
 // # Magic device ids
 //
 // Like test card numbers, ids with these beginnings have a fate, so that a list alone can show each

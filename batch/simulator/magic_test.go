@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -67,6 +68,20 @@ func TestMagicIDsAreDocumented(t *testing.T) {
 	for prefix, does := range MagicIDs() {
 		if !strings.Contains(string(text), "//\t"+prefix+"  "+does+"\n") {
 			t.Errorf("doc.go does not say %s  %s", prefix, does)
+		}
+	}
+}
+
+func TestFaultsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "# Faults")
+	words := strings.FieldsFunc(table, func(r rune) bool { return strings.ContainsRune(" ,\t\n", r) })
+	for _, name := range FaultNames() {
+		if name != "seed" && !slices.Contains(words, name) {
+			t.Errorf("doc.go does not name the fault %s", name)
 		}
 	}
 }

@@ -81,17 +81,19 @@ func TestCredentials(t *testing.T) {
 		}, false},
 	} {
 		t.Run(test.why, func(t *testing.T) {
-			s, hc := listening(t, Options{AnyDevice: true, DevicePolls: 1})
+			// An audience for this run alone: managed identities' tokens are cached for the whole process.
+			audience := "https://" + strings.ToLower(rand.Text()) + ".example"
+			s, hc := listening(t, Options{AnyDevice: true, DevicePolls: 1, Audiences: []string{audience}})
 			credential, err := test.make(t, s, clientOptions(s, hc))
 			if err != nil {
 				t.Fatal(err)
 			}
-			token, err := credential.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+			token, err := credential.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{audience + "/.default"}})
 			if err != nil {
 				t.Fatalf("GetToken() = %v; want a token", err)
 			}
 			claims := claimsOf(t, token.Token)
-			if claims["aud"] != AudienceCommercial || claims["tid"] != DefaultTenant || claims["appid"] != DefaultApplication || (claims["scp"] != nil) != test.user || (claims["roles"] != nil) == test.user {
+			if claims["aud"] != audience || claims["tid"] != DefaultTenant || claims["appid"] != DefaultApplication || (claims["scp"] != nil) != test.user || (claims["roles"] != nil) == test.user {
 				t.Errorf("claims %v; want those of this tenant and application, a user's: %t", claims, test.user)
 			}
 			c := &client{t: t, s: s, http: hc.Transport, token: token.Token}
