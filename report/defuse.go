@@ -1,6 +1,6 @@
 package report
 
-import "mde-offboard/batch/input"
+import "mde-offboard/batch"
 
 // defuse makes a cell safe to open in a spreadsheet.
-func defuse(s string) string { return input.Defuse(s) }
+func defuse(s string) string { return batch.Defuse(s) }

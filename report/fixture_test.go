@@ -82,7 +82,7 @@ func (w *world) start(what, agreed string) {
 
 func (w *world) end(why string, code int) {
 	w.t.Helper()
-	w.append(checkpoint.Event{Kind: "end", End: &checkpoint.RunEnd{Run: w.run, Why: why, Code: code}})
+	w.append(checkpoint.Event{Kind: "end", End: &checkpoint.RunEnd{Run: w.run, At: w.now, Why: why, Code: code}})
 }
 
 func (w *world) wait(d time.Duration) { w.now = w.now.Add(d) }
@@ -127,6 +127,10 @@ func (w *world) call(n int64, number int, a answer) {
 	w.now = before
 }
 
+// settings are those of a run by default, as the runner writes them.
+const settings = `{"again":false,"commentTag":true,"maxAttempts":5,"maxFailures":"10%","maxOutage":"30m0s","settleWait":"5m0s",` +
+	`"sharedBudget":false,"timeout":"1m0s","windows":["100 in 1m0s","1500 in 1h0m0s"],"workers":20}`
+
 // device is the id of the fixtures' n-th device.
 func device(n int) string { return fmt.Sprintf("%x", sha1.Sum([]byte(fmt.Sprint("device ", n)))) }
 
@@ -147,7 +151,7 @@ func small(w *world) {
 	w.t.Helper()
 	w.newBatch("decommission", false)
 	plan := checkpoint.Plan{List: "decommission.csv", ListDigest: "0f343b0931126a20f133d67c2b018a3b5e6c4a27f4c1b8c19c0f9f9d2d4b6a11",
-		PlanDigest: "b1946ac92492d2347c6235b4d2611184c2c2f1d7a4a0a5a6c1d7f1e6f1a2b3c4", Columns: []string{"Owner", "=Site"}, Options: "{}"}
+		PlanDigest: "b1946ac92492d2347c6235b4d2611184c2c2f1d7a4a0a5a6c1d7f1e6f1a2b3c4", Columns: []string{"Owner", "=Site"}, Options: settings}
 	w.plan(plan)
 	var lines []checkpoint.Line
 	for n := 1; n <= 12; n++ {
@@ -170,7 +174,7 @@ func small(w *world) {
 		message: "Action is already in progress", target: "|8f2c.1", status: checkpoint.AlreadyActive, action: action(3, "InProgress")})
 	w.wait(time.Second)
 	w.call(4, 1, answer{after: 250 * time.Millisecond, outcome: "refused", http: 400, code: "OsPlatformNotSupported",
-		message: "Operation is not supported on this platform", target: "|8f2c.2", status: checkpoint.Refused, reason: "the platform is not supported"})
+		message: "Operation is not supported on this platform", target: "|8f2c.2", status: checkpoint.Refused, reason: "OsPlatformNotSupported"})
 	w.wait(time.Second)
 	w.call(5, 1, answer{after: 250 * time.Millisecond, outcome: "again", http: 429, code: "TooManyRequests",
 		message: "Too many requests, retry in 40 seconds", status: checkpoint.Pending, hold: 40 * time.Second})
@@ -187,7 +191,7 @@ func small(w *world) {
 	w.start("run", "--yes")
 	w.wait(time.Second)
 	w.call(7, 1, answer{after: 300 * time.Millisecond, outcome: "refused", http: 404, code: "ResourceNotFound",
-		message: "Machine was not found", target: "|9aa1.7", status: checkpoint.Refused, reason: "Defender does not know the device"})
+		message: "Machine was not found", target: "|9aa1.7", status: checkpoint.Refused, reason: "ResourceNotFound"})
 	w.wait(time.Second)
 	w.call(8, 1, answer{after: 300 * time.Millisecond, outcome: "again", http: 503, status: checkpoint.Failed, reason: "5 attempts were not answered"})
 	w.wait(time.Second)

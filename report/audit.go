@@ -1,0 +1,171 @@
+package report
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+// audit is what the audit page and the JSON tell of a batch, but for its
+// devices, which are read one after the other.
+type audit struct {
+	batch    checkpoint.Batch
+	runs     []checkpoint.Run
+	plans    []planned
+	holds    []held
+	attempts map[int64][]checkpoint.Attempt // by task; 0: those that serve no single one
+	sum      Summary
+	actions  []tally // machine actions by their last known status
+	reasons  []reason
+	schedule schedule
+}
+
+// planned is a plan that was agreed to.
+type planned struct {
+	at time.Time
+	checkpoint.Plan
+}
+
+// held is a wait that the server asked for.
+type held struct {
+	at time.Time
+	checkpoint.HoldSet
+}
+
+// tally is how many have a name.
+type tally struct {
+	name string
+	n    int
+}
+
+// reason is why devices were not accepted, and how many.
+type reason struct {
+	status  checkpoint.Status
+	http    int
+	code    string
+	why     string
+	message string // of the first of them: one example
+	devices int
+}
+
+// gather reads a batch in one transaction, which sees one state of it.
+func gather(ctx context.Context, r checkpoint.Reader, batch int64) (*audit, error) {
+	a := &audit{attempts: map[int64][]checkpoint.Attempt{}, sum: Summary{Counts: map[checkpoint.Status]int{}}}
+	var err error
+	if a.batch, err = r.Batch(batch); err != nil {
+		return nil, err
+	}
+	if a.runs, err = r.Runs(batch); err != nil {
+		return nil, err
+	}
+	attempts, err := r.Attempts(batch)
+	if err != nil {
+		return nil, err
+	}
+	for _, at := range attempts {
+		a.attempts[at.N] = append(a.attempts[at.N], at)
+	}
+	if err := a.readEvents(r); err != nil {
+		return nil, err
+	}
+	if err := a.readTasks(ctx, r); err != nil {
+		return nil, err
+	}
+	a.schedule, err = newSchedule(r, a, attempts)
+	return a, err
+}
+
+// readEvents finds the plans and the holds in the chain: the tables keep only
+// the last of each.
+func (a *audit) readEvents(r checkpoint.Reader) error {
+	return r.EachEvent(a.batch.ID, func(seq int64, _, body string) error {
+		if !strings.Contains(body, `"plan":{`) && !strings.Contains(body, `"hold":{`) {
+			return nil // not worth decoding
+		}
+		var e checkpoint.Event
+		if err := json.Unmarshal([]byte(body), &e); err != nil {
+			return fmt.Errorf("event %d: %w", seq, err)
+		}
+		if e.Plan != nil {
+			a.plans = append(a.plans, planned{e.At, *e.Plan})
+		}
+		if e.Hold != nil {
+			a.holds = append(a.holds, held{e.At, *e.Hold})
+		}
+		return nil
+	})
+}
+
+// readTasks counts the tasks.
+func (a *audit) readTasks(ctx context.Context, r checkpoint.Reader) error {
+	actions, reasons := map[string]int{}, map[reason]*reason{}
+	err := r.EachResult(a.batch.ID, func(t checkpoint.Task, last checkpoint.Attempt) error {
+		if t.Action.ID != "" {
+			actions[t.Action.Status]++
+		}
+		if k, ok := reasonOf(t, last); ok {
+			if reasons[k] == nil {
+				first := k
+				first.message = last.Message
+				reasons[k] = &first
+			}
+			reasons[k].devices++
+		}
+		if err := a.sum.count(t); err != nil {
+			return err
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	for name, n := range actions {
+		a.actions = append(a.actions, tally{name, n})
+	}
+	slices.SortFunc(a.actions, func(x, y tally) int { return strings.Compare(x.name, y.name) })
+	for _, r := range reasons {
+		a.reasons = append(a.reasons, *r)
+	}
+	slices.SortFunc(a.reasons, compareReasons)
+	return a.sum.check(r, a.batch.ID)
+}
+
+// compareReasons puts the statuses in their order and the most frequent first.
+func compareReasons(x, y reason) int {
+	if d := slices.Index(statuses, x.status) - slices.Index(statuses, y.status); d != 0 {
+		return d
+	}
+	if d := y.devices - x.devices; d != 0 {
+		return d
+	}
+	return strings.Compare(fmt.Sprint(x.http, x.code, x.why), fmt.Sprint(y.http, y.code, y.why))
+}
+
+// numbers are what makes reasons of one kind differ: lines, attempts, dates.
+var numbers = regexp.MustCompile(`[0-9][0-9:.TZ-]*`)
+
+// reasonOf is the kind of reason for which a device was not accepted; false if
+// it was, or is still to be sent. The message is left out of it.
+func reasonOf(t checkpoint.Task, last checkpoint.Attempt) (reason, bool) {
+	k := reason{status: told(t.Status), why: t.Reason}
+	switch k.status {
+	case checkpoint.Refused, checkpoint.Failed, checkpoint.InDoubt:
+		k.http, k.code = last.Status, last.Code
+		if k.why == k.code {
+			k.why = ""
+		}
+	case checkpoint.Skipped:
+		// What follows the colon is about one device.
+		k.why, _, _ = strings.Cut(k.why, ":")
+	default:
+		return reason{}, false
+	}
+	k.why = numbers.ReplaceAllString(k.why, "…")
+	return k, true
+}

@@ -1,0 +1,147 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+// FolderOptions say how a report folder is written.
+type FolderOptions struct {
+	Excel bool    // the CSV files begin with a byte order mark
+	Key   *Signer // signs the manifest; nil: it is not signed
+}
+
+// Folder is a report folder that was written.
+type Folder struct {
+	Dir     string
+	Files   []string // names, in the order of the manifest, then the manifest and its signature
+	Summary Summary  // of results.csv
+	Head    string   // of the batch's chain, which the manifest names
+}
+
+// WriteFolder writes the report of a batch into a folder, which it makes if it
+// is not there: results.csv; failed.csv with what was refused or has failed, and
+// pending.csv with what is still to be sent or in doubt, both lists that can be
+// run; audit.json; audit.html; and manifest.json, which names them all.
+//
+// All of it is of one moment of the checkpoint. The manifest is taken away first
+// and written last, so a folder that has one is complete.
+func WriteFolder(ctx context.Context, s *checkpoint.Store, batch int64, dir string, opt FolderOptions) (Folder, error) {
+	f := Folder{Dir: dir}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return Folder{}, fmt.Errorf("report: %w", err)
+	}
+	for _, name := range []string{manifestName, signatureName} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Folder{}, fmt.Errorf("report: %w", err)
+		}
+	}
+	err := s.View(ctx, func(r checkpoint.Reader) error {
+		a, err := gather(ctx, r, batch)
+		if err != nil {
+			return err
+		}
+		return f.write(ctx, r, a, opt)
+	})
+	if err != nil {
+		return Folder{}, fmt.Errorf("report: %w", err)
+	}
+	return f, nil
+}
+
+// write fills the folder.
+func (f *Folder) write(ctx context.Context, r checkpoint.Reader, a *audit, opt FolderOptions) error {
+	b := a.batch
+	m := &manifest{Format: manifestFormat, Version: manifestVersion, Simulated: b.Simulated, Batch: b.Name, Cloud: b.Key.Cloud,
+		TenantID: b.Key.Tenant, List: listDigest{b.List, b.ListDigest}, Chain: chainDoc{b.Events, b.Head}}
+	for _, file := range []struct {
+		name string
+		fill func(io.Writer) error
+	}{
+		{"results.csv", func(w io.Writer) (err error) {
+			f.Summary, err = writeResults(ctx, r, b.ID, w, ResultOptions{Excel: opt.Excel})
+			return err
+		}},
+		{"failed.csv", func(w io.Writer) error { return writeSome(r, b, w, opt, checkpoint.Refused, checkpoint.Failed) }},
+		{"pending.csv", func(w io.Writer) error { return writeSome(r, b, w, opt, checkpoint.Pending, checkpoint.InDoubt) }},
+		{"audit.json", func(w io.Writer) error { return a.writeJSON(w, r) }},
+	} {
+		if err := f.add(ctx, m, file.name, file.fill); err != nil {
+			return err
+		}
+	}
+	f.Summary.Path = filepath.Join(f.Dir, f.Files[0])
+	f.Head = b.Head
+	return f.seal(m, opt.Key)
+}
+
+// add writes one file and puts it into the manifest under the name that it got.
+func (f *Folder) add(ctx context.Context, m *manifest, name string, fill func(io.Writer) error) error {
+	var c *counting
+	path, err := place(ctx, filepath.Join(f.Dir, name), func(w io.Writer) error {
+		c = newCounting(w)
+		return fill(c)
+	})
+	if err != nil {
+		return err
+	}
+	name = filepath.Base(path)
+	m.Files = append(m.Files, c.insides(name))
+	f.Files = append(f.Files, name)
+	return nil
+}
+
+// seal writes the manifest and, with a key, its signature, which stands there
+// first: a signed folder never looks like an unsigned one.
+func (f *Folder) seal(m *manifest, key *Signer) error {
+	b, err := m.encode()
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{manifestName: b}
+	names := []string{manifestName}
+	if key != nil {
+		if files[signatureName], err = key.sign(b); err != nil {
+			return err
+		}
+		names = []string{signatureName, manifestName}
+	}
+	for _, name := range names {
+		if err := checkpoint.WriteFile(filepath.Join(f.Dir, name), func(w io.Writer) error {
+			_, err := w.Write(files[name])
+			return err
+		}); err != nil {
+			return err
+		}
+		f.Files = append(f.Files, name)
+	}
+	return nil
+}
+
+// writeSome writes the rows of the result CSV that have one of some statuses.
+func writeSome(r checkpoint.Reader, b checkpoint.Batch, w io.Writer, opt FolderOptions, some ...checkpoint.Status) error {
+	want := map[checkpoint.Status]bool{}
+	for _, s := range some {
+		want[s] = true
+	}
+	sheet, err := newSheet(w, b.Columns, opt.Excel)
+	if err != nil {
+		return err
+	}
+	if err := r.EachResult(b.ID, func(t checkpoint.Task, a checkpoint.Attempt) error {
+		if !want[told(t.Status)] {
+			return nil
+		}
+		return sheet.add(row(t, a, b.Key.Tenant), t.Extra)
+	}); err != nil {
+		return err
+	}
+	return sheet.close()
+}

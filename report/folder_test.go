@@ -1,0 +1,470 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/input"
+)
+
+// write writes a report folder and returns it.
+func write(t testing.TB, w *world, opt FolderOptions) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "decommission.report")
+	if _, err := WriteFolder(t.Context(), w.s, w.batch, dir, opt); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// contents reads all files of a folder.
+func contents(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		files[e.Name()] = string(read(t, filepath.Join(dir, e.Name())))
+	}
+	return files
+}
+
+func TestFolderGolden(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	files := contents(t, write(t, w, FolderOptions{}))
+	want := []string{"audit.json", "failed.csv", "manifest.json", "pending.csv", "results.csv"}
+	if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, want) {
+		t.Errorf("files = %v; want %v", got, want)
+	}
+	for name, text := range files {
+		golden(t, name, []byte(text))
+	}
+	if again := contents(t, write(t, w, FolderOptions{})); !maps.Equal(again, files) {
+		t.Errorf("a second report of the same checkpoint differs")
+	}
+}
+
+// Reporting again from a copy of the checkpoint, later and elsewhere, gives the
+// same bytes.
+func TestFolderFromCheckpointAlone(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	before := contents(t, write(t, w, FolderOptions{}))
+	path := w.s.Path()
+	if err := w.s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := checkpoint.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.s = s
+	defer s.Close()
+	if after := contents(t, write(t, w, FolderOptions{})); !maps.Equal(after, before) {
+		t.Errorf("the report differs after the checkpoint was opened again")
+	}
+	if err := s.Verify(t.Context(), w.batch); err != nil {
+		t.Errorf("Verify after reporting = %v; reporting must leave no trace", err)
+	}
+}
+
+func TestAuditFitsItsSchema(t *testing.T) {
+	for _, tt := range []struct {
+		why  string
+		fill func(*world)
+	}{
+		{"every status", small},
+		{"nothing yet", func(w *world) { w.newBatch("empty", true) }},
+	} {
+		w := newWorld(t)
+		tt.fill(w)
+		audit := read(t, filepath.Join(write(t, w, FolderOptions{}), "audit.json"))
+		if err := validate(t, audit); err != nil {
+			t.Errorf("audit of a batch with %s: %v", tt.why, err)
+		}
+	}
+}
+
+// The schema is strict: what it does not know does not pass.
+func TestSchemaRefuses(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	audit := string(read(t, filepath.Join(write(t, w, FolderOptions{}), "audit.json")))
+	for _, tt := range []struct{ old, new, why string }{
+		{`"version": 1`, `"version": 2`, "another version"},
+		{`"status":"accepted"`, `"status":"offboarded"`, "a status that there is not"},
+		{`"lines": 11`, `"lines": -1`, "a number below zero"},
+		{`"simulated": false`, `"simulated": "no"`, "another type"},
+		{`"holds": [`, `"holes": [`, "another name"},
+	} {
+		doctored := strings.Replace(audit, tt.old, tt.new, 1)
+		if doctored == audit {
+			t.Fatalf("%q is not in the audit", tt.old)
+		}
+		if err := validate(t, []byte(doctored)); err == nil {
+			t.Errorf("the schema accepts %s", tt.why)
+		}
+	}
+}
+
+func validate(t *testing.T, doc []byte) error {
+	t.Helper()
+	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(AuditSchema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("audit.schema.json", schema); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := c.Compile("audit.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled.Validate(v)
+}
+
+func TestAuditAddsUp(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	var doc struct {
+		auditDoc
+		Devices []deviceDoc `json:"devices"`
+	}
+	if err := json.Unmarshal(read(t, filepath.Join(write(t, w, FolderOptions{}), "audit.json")), &doc); err != nil {
+		t.Fatal(err)
+	}
+	n := doc.Counts
+	if sum := n.Accepted + n.AlreadyActive + n.Refused + n.Failed + n.InDoubt + n.Skipped + n.Pending; sum != n.Lines+n.NoLongerThere || sum != len(doc.Devices) {
+		t.Errorf("counts %+v add up to %d, there are %d devices", n, sum, len(doc.Devices))
+	}
+	calls := 0
+	for _, d := range doc.Devices {
+		calls += len(d.Attempts)
+	}
+	if calls != 9 || doc.Quota.Calls != 9 {
+		t.Errorf("%d attempts at devices, %d calls against the quota; want 9", calls, doc.Quota.Calls)
+	}
+}
+
+// failed.csv and pending.csv are lists that the program itself reads.
+func TestPartsAreLists(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	dir := write(t, w, FolderOptions{Excel: true})
+	for _, tt := range []struct {
+		name string
+		want []string
+	}{
+		{"failed.csv", []string{device(4), device(7), device(8)}},
+		{"pending.csv", []string{device(6), device(11)}},
+	} {
+		l, err := input.Open(filepath.Join(dir, tt.name), input.Options{})
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		var got []string
+		for {
+			row, err := l.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil || row.Problem != nil {
+				t.Fatalf("%s: %v %v", tt.name, err, row.Problem)
+			}
+			got = append(got, row.ID)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s = %v; want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestVerifyFolder(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	dir := write(t, w, FolderOptions{})
+	c, err := VerifyFolder(t.Context(), dir, w.s, nil)
+	if err != nil || !c.Chained || !c.Remade || c.Batch != "decommission" {
+		t.Fatalf("VerifyFolder = %+v, %v; want all checked", c, err)
+	}
+	if c, err := VerifyFolder(t.Context(), dir, nil, nil); err != nil || c.Chained {
+		t.Errorf("VerifyFolder without a checkpoint = %+v, %v; want only the files checked", c, err)
+	}
+
+	// Every single byte of every file counts.
+	for name, text := range contents(t, dir) {
+		for _, at := range []int{0, len(text) / 2, len(text) - 1} {
+			doctored := []byte(text)
+			doctored[at] ^= 1
+			path := filepath.Join(dir, name)
+			if err := os.WriteFile(path, doctored, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var m *Mismatch
+			if _, err := VerifyFolder(t.Context(), dir, w.s, nil); !errors.As(err, &m) {
+				t.Errorf("byte %d of %s turned: %v; want a mismatch", at, name, err)
+			} else if m.File != name && name != manifestName {
+				t.Errorf("byte %d of %s turned: %v; want that file named", at, name, m)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestVerifyFolderNames(t *testing.T) {
+	for _, tt := range []struct {
+		why  string
+		do   func(t *testing.T, w *world, dir string)
+		file string
+		what string
+	}{
+		{"a file taken out", func(t *testing.T, w *world, dir string) { remove(t, dir, "failed.csv") }, "failed.csv", "missing"},
+		{"no manifest", func(t *testing.T, w *world, dir string) { remove(t, dir, manifestName) }, manifestName, "missing"},
+		{"a file put in", func(t *testing.T, w *world, dir string) { put(t, dir, "more.csv", "MachineId\n") }, "more.csv", "not in the manifest"},
+		{"a manifest of another program", func(t *testing.T, w *world, dir string) { put(t, dir, manifestName, "{}") }, manifestName, "not one of"},
+		{"a path out of the folder", func(t *testing.T, w *world, dir string) {
+			put(t, dir, manifestName, strings.Replace(string(read(t, filepath.Join(dir, manifestName))), `"failed.csv"`, `"../failed.csv"`, 1))
+		}, manifestName, "no name of a file"},
+		{"files and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, `"status":"refused"`, `"status":"accepted"`)
+		}, "audit.json", "not what the checkpoint gives"},
+		{"another chain", func(t *testing.T, w *world, dir string) {
+			path := filepath.Join(dir, manifestName)
+			var m manifest
+			if err := json.Unmarshal(read(t, path), &m); err != nil {
+				t.Fatal(err)
+			}
+			m.Chain.Head = strings.Repeat("0", 64)
+			b, _ := m.encode()
+			put(t, dir, manifestName, string(b))
+		}, manifestName, "another hash"},
+	} {
+		w := newWorld(t)
+		small(w)
+		dir := write(t, w, FolderOptions{})
+		tt.do(t, w, dir)
+		var m *Mismatch
+		if _, err := VerifyFolder(t.Context(), dir, w.s, nil); !errors.As(err, &m) || m.File != tt.file || !strings.Contains(m.What, tt.what) {
+			t.Errorf("VerifyFolder after %s = %v; want %s: …%s…", tt.why, err, tt.file, tt.what)
+		}
+	}
+}
+
+func remove(t *testing.T, dir, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func put(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// forge changes audit.json and makes a manifest that fits it.
+func forge(t *testing.T, dir, old, new string) {
+	t.Helper()
+	text := string(read(t, filepath.Join(dir, "audit.json")))
+	forged := strings.Replace(text, old, new, 1)
+	if forged == text {
+		t.Fatalf("%q is not in the audit", old)
+	}
+	put(t, dir, "audit.json", forged)
+	var m manifest
+	if err := json.Unmarshal(read(t, filepath.Join(dir, manifestName)), &m); err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range m.Files {
+		var err error
+		if m.Files[i], err = insidesOf(dir, f.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := m.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, dir, manifestName, string(b))
+}
+
+func TestVerifyFolderAfterMoreHappened(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	dir := write(t, w, FolderOptions{})
+	w.start("track", "")
+	c, err := VerifyFolder(t.Context(), dir, w.s, nil)
+	if err != nil || !c.Chained || c.Remade {
+		t.Errorf("VerifyFolder after another run began = %+v, %v; want the chain found, the report not made again", c, err)
+	}
+	other := newWorld(t)
+	other.newBatch("another", false)
+	var m *Mismatch
+	if _, err := VerifyFolder(t.Context(), dir, other.s, nil); !errors.As(err, &m) {
+		t.Errorf("VerifyFolder with another checkpoint = %v; want a mismatch", err)
+	}
+}
+
+// sshKey makes a key pair with ssh-keygen.
+func sshKey(t *testing.T, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("ssh-keygen"); err != nil {
+		t.Skip("there is no ssh-keygen here")
+	}
+	path := filepath.Join(t.TempDir(), "key")
+	args = append([]string{"-q", "-f", path, "-C", "anna@example"}, args...)
+	if out, err := exec.Command("ssh-keygen", args...).CombinedOutput(); err != nil {
+		t.Fatalf("ssh-keygen: %v\n%s", err, out)
+	}
+	return path
+}
+
+func TestSignature(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	path := sshKey(t, "-t", "ed25519", "-N", "")
+	key, err := LoadSigner(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := write(t, w, FolderOptions{Key: key})
+	sshKeygenAccepts(t, dir, path)
+
+	pub, err := LoadVerifier(path + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := VerifyFolder(t.Context(), dir, w.s, pub); err != nil || !c.Signed || !c.Remade {
+		t.Errorf("VerifyFolder with the key = %+v, %v; want it signed", c, err)
+	}
+	other, err := LoadVerifier(sshKey(t, "-t", "ed25519", "-N", "") + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m *Mismatch
+	if _, err := VerifyFolder(t.Context(), dir, nil, other); !errors.As(err, &m) || !strings.Contains(m.What, "another key") {
+		t.Errorf("VerifyFolder with another key = %v; want a mismatch", err)
+	}
+
+	// A forger can make a manifest that fits, but not sign it.
+	forge(t, dir, `"status":"refused"`, `"status":"accepted"`)
+	if _, err := VerifyFolder(t.Context(), dir, nil, nil); err != nil {
+		t.Errorf("VerifyFolder of a forgery without a key = %v; want nil", err)
+	}
+	if _, err := VerifyFolder(t.Context(), dir, nil, pub); !errors.As(err, &m) || m.File != signatureName {
+		t.Errorf("VerifyFolder of a forgery = %v; want the signature not to fit", err)
+	}
+
+	// A report that is written again without a key is not left with the old signature.
+	if _, err := WriteFolder(t.Context(), w.s, w.batch, dir, FolderOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := VerifyFolder(t.Context(), dir, nil, pub); !errors.As(err, &m) || !strings.Contains(m.What, "not signed") {
+		t.Errorf("VerifyFolder of an unsigned report = %v; want it said", err)
+	}
+}
+
+// sshKeygenAccepts has OpenSSH check our signature, and us check OpenSSH's.
+func sshKeygenAccepts(t *testing.T, dir, key string) {
+	t.Helper()
+	signers := filepath.Join(t.TempDir(), "allowed_signers")
+	if err := os.WriteFile(signers, append([]byte("anna@example "), read(t, key+".pub")...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	manifest := read(t, filepath.Join(dir, manifestName))
+	verify := func(message []byte) ([]byte, error) {
+		cmd := exec.Command("ssh-keygen", "-Y", "verify", "-n", SignatureNamespace, "-f", signers, "-I", "anna@example", "-s", filepath.Join(dir, signatureName))
+		cmd.Stdin = bytes.NewReader(message)
+		return cmd.CombinedOutput()
+	}
+	if out, err := verify(manifest); err != nil {
+		t.Errorf("ssh-keygen -Y verify: %v\n%s", err, out)
+	}
+	if out, err := verify(append(manifest, ' ')); err == nil {
+		t.Errorf("ssh-keygen -Y verify of a doctored manifest is content:\n%s", out)
+	}
+	sign := exec.Command("ssh-keygen", "-Y", "sign", "-n", SignatureNamespace, "-f", key)
+	sign.Stdin = bytes.NewReader(manifest)
+	theirs, err := sign.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ours := read(t, filepath.Join(dir, signatureName)); !bytes.Equal(ours, theirs) {
+		t.Errorf("our signature\n%s\nis not ssh-keygen's\n%s", ours, theirs)
+	}
+}
+
+func TestKeysThatAreRefused(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		what string
+	}{
+		{[]string{"-t", "ed25519", "-N", "secret"}, "passphrase"},
+		{[]string{"-t", "ecdsa", "-N", ""}, "not an ed25519 key"},
+	} {
+		path := sshKey(t, tt.args...)
+		if _, err := LoadSigner(path); err == nil || !strings.Contains(err.Error(), tt.what) {
+			t.Errorf("LoadSigner(%v) = %v; want …%s…", tt.args, err, tt.what)
+		}
+	}
+	if _, err := LoadVerifier(sshKey(t, "-t", "ecdsa", "-N", "") + ".pub"); err == nil {
+		t.Errorf("LoadVerifier of an ecdsa key = nil; want an error")
+	}
+	if _, err := LoadVerifier(filepath.Join("..", "testdata", "report", "results.csv")); err == nil {
+		t.Errorf("LoadVerifier of a CSV file = nil; want an error")
+	}
+}
+
+// The quota of a run is told by the largest number of calls that may have
+// arrived in one window.
+func TestLevels(t *testing.T) {
+	at := func(s float64) time.Time { return t0.Add(time.Duration(s * float64(time.Second))) }
+	w := documented[0]
+	for _, tt := range []struct {
+		why   string
+		calls []call
+		most  int
+	}{
+		{"no call", nil, 0},
+		{"two at once", []call{{at(0), at(1)}, {at(0), at(1)}}, 2},
+		{"one a minute after the other was over", []call{{at(0), at(1)}, {at(61), at(62)}}, 1},
+		{"one just before that", []call{{at(0), at(1)}, {at(60.999), at(62)}}, 2},
+		{"a slow call counts for as long as it takes", []call{{at(0), at(30)}, {at(70), at(71)}}, 2},
+	} {
+		l := levelOf(w, tt.calls)
+		if l.most != tt.most {
+			t.Errorf("levelOf(%s).most = %d; want %d", tt.why, l.most, tt.most)
+		}
+		if n := len(l.steps); n > 0 && l.steps[n-1].n != 0 {
+			t.Errorf("levelOf(%s) ends at %d; want 0", tt.why, l.steps[n-1].n)
+		}
+	}
+}
