@@ -142,3 +142,6 @@ func stem(path string) string {
 	}
 	return path
 }
+
+// Defuse is input.Defuse, for whoever writes a list.
+func Defuse(cell string) string { return input.Defuse(cell) }
