@@ -17,7 +17,7 @@ import (
 type decoded struct {
 	io.Reader
 	mark  string // the encoding that a byte order mark named, or ""
-	guess *guess // nil when a byte order mark named the encoding
+	guess *guess // nil for UTF-16
 }
 
 // decode returns the text of r. A byte order mark names the encoding; without
@@ -28,7 +28,8 @@ func decode(r io.Reader) decoded {
 	switch {
 	case bytes.HasPrefix(head, []byte{0xef, 0xbb, 0xbf}):
 		br.Discard(3)
-		return decoded{Reader: br, mark: "UTF-8"}
+		g := &guess{utf8: true}
+		return decoded{Reader: transform.NewReader(br, g), mark: "UTF-8", guess: g}
 	case bytes.HasPrefix(head, []byte{0xff, 0xfe}):
 		br.Discard(2)
 		return decoded{Reader: transform.NewReader(br, newWide(unicode.LittleEndian)), mark: "UTF-16LE"}
@@ -89,10 +90,11 @@ func (w wide) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error)
 // cannot be UTF-8, once and for all. It needs one pass and no memory, so it
 // serves a pipe as well as a file, and it is exact: up to that byte the text
 // was ASCII, which both encodings share. If it was not, if real UTF-8 came
-// before, the file is a mixture that no encoding reads; then guess changes
-// nothing and the bad bytes are found in their rows.
+// before, or a byte order mark, the file is a mixture that no encoding reads;
+// then guess changes nothing, and the bad bytes have to be found in their rows.
 type guess struct {
 	utf8    bool                  // a character beyond ASCII was seen
+	mixed   bool                  // and then a byte that cannot be UTF-8
 	windows transform.Transformer // nil until the turn
 }
 
@@ -128,6 +130,8 @@ func (g *guess) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err erro
 				err = more
 			}
 			return n + nDst, n + nSrc, err
+		default:
+			g.mixed = true
 		}
 		n += size
 	}

@@ -65,7 +65,8 @@ type List struct {
 	csv   *csv.Reader
 	rows  *gocsv.Unmarshaller
 	shift int // what to add to a line of the reader for a line of the file
-	extra []int
+	extra []int // the columns that travel
+	entra int   // the one of them that holds Entra ids, or none
 	line  int // of the last row
 
 	ahead *ahead

@@ -93,6 +93,7 @@ func (l *List) start(s sample) error {
 			l.extra = append(l.extra, i)
 		}
 	}
+	l.entra = slices.Index(l.extra, l.layout.entra)
 	for range beyond {
 		ours = append(ours, colBeyond)
 	}
@@ -142,11 +143,11 @@ func (l *List) set(row *Row, rec *record) {
 			row.Extra = append(row.Extra, "") // a short row: what is missing is not ours
 		}
 		for i, cell := range row.Extra {
-			row.Extra[i] = valid(l.cell(cell))
+			row.Extra[i] = l.cell(cell)
 		}
 	}
-	if i := slices.Index(l.extra, l.layout.entra); i >= 0 {
-		row.EntraID = trimID(row.Extra[i])
+	if l.entra >= 0 {
+		row.EntraID = trimID(row.Extra[l.entra])
 	}
 	var kind Kind
 	row.ID, kind = parseID(rec.ID)
@@ -173,16 +174,19 @@ func (r *Row) inPlaceOfID(kind Kind, cell string) Kind {
 
 // check returns the first problem of a row. kind is what is wrong with its id.
 func (l *List) check(row *Row, rec *record, kind Kind) *Problem {
-	switch {
-	case !utf8.ValidString(rec.ID):
-		return l.mixed(row, l.layout.id, rec.ID)
-	case !utf8.ValidString(rec.Name):
-		return l.mixed(row, l.layout.name, rec.Name)
-	case !utf8.ValidString(rec.Comment):
-		return l.mixed(row, l.layout.comment, rec.Comment)
-	case kind != "":
+	if l.mixed() {
+		switch {
+		case !utf8.ValidString(rec.ID):
+			return l.notText(row.Line, l.layout.id, rec.ID)
+		case !utf8.ValidString(rec.Name):
+			return l.notText(row.Line, l.layout.name, rec.Name)
+		case !utf8.ValidString(rec.Comment):
+			return l.notText(row.Line, l.layout.comment, rec.Comment)
+		}
+	}
+	if kind != "" {
 		text, hint := explain(kind, rec.ID, l.name)
-		return &Problem{File: l.name, Line: row.Line, Column: l.column(l.layout.id, rec.ID), Kind: kind, Cell: valid(l.cell(rec.ID)), Text: text, Hint: hint}
+		return &Problem{File: l.name, Line: row.Line, Column: l.column(l.layout.id, rec.ID), Kind: kind, Cell: l.cell(rec.ID), Text: text, Hint: hint}
 	}
 	if cells := rec.Beyond.all(); !blank(cells) || len(cells) == beyond {
 		return l.tooWide(row, cells)
@@ -194,10 +198,12 @@ func (l *List) check(row *Row, rec *record, kind Kind) *Problem {
 	return nil
 }
 
-// mixed makes text of a row's cells and says what was wrong with one of them.
-func (l *List) mixed(row *Row, index int, cell string) *Problem {
-	row.Name, row.Comment = valid(row.Name), valid(row.Comment)
-	return &Problem{File: l.name, Line: row.Line, Column: l.column(index, cell), Kind: KindText, Cell: valid(l.cell(cell)),
+// mixed reports whether cells may have bytes that are no text. What is decoded
+// from UTF-16 or Windows-1252 has none, nor has UTF-8 that was found valid.
+func (l *List) mixed() bool { return l.guess != nil && l.guess.mixed }
+
+func (l *List) notText(line, index int, cell string) *Problem {
+	return &Problem{File: l.name, Line: line, Column: l.column(index, cell), Kind: KindText, Cell: l.cell(cell),
 		Text: quote(cell) + " has bytes that are not text: the list mixes encodings, UTF-8 and another",
 		Hint: "save the list as CSV UTF-8 (comma delimited), and check the letters that are not plain"}
 }
@@ -205,7 +211,7 @@ func (l *List) mixed(row *Row, index int, cell string) *Problem {
 func (l *List) tooWide(row *Row, cells []string) *Problem {
 	i := max(0, slices.IndexFunc(cells, func(s string) bool { return strings.TrimSpace(s) != "" }))
 	_, column := l.csv.FieldPos(len(l.layout.names) + i)
-	return &Problem{File: l.name, Line: row.Line, Column: column, Kind: KindCells, Cell: valid(l.cell(cells[i])),
+	return &Problem{File: l.name, Line: row.Line, Column: column, Kind: KindCells, Cell: l.cell(cells[i]),
 		Text: fmt.Sprintf("the row has more cells than the list has columns (%d): %s", len(l.layout.names), quote(cells[i])),
 		Hint: "a cell that holds the separator is written in quotes"}
 }
@@ -220,10 +226,14 @@ func (l *List) column(index int, cell string) int {
 	return column
 }
 
-// cell returns a cell as the list's owner wrote it.
+// cell returns a cell as the list's owner wrote it, with U+FFFD for what is no
+// text in it.
 func (l *List) cell(s string) string {
 	if l.layout.own {
 		s = Undefuse(s)
+	}
+	if l.mixed() {
+		s = valid(s)
 	}
 	return clean(s)
 }
