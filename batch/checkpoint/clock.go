@@ -13,6 +13,10 @@ func (tx *Tx) stamp(key string, now time.Time) error {
 	return err
 }
 
+// remembered is for how long an attempt can matter to a window: an hour, and
+// time to spare.
+const remembered = 2 * time.Hour
+
 // Rebase counts a key's history as of now, because the clock can no longer be
 // trusted to say how long ago it was: it errs on the side of waiting. What was
 // still to come when the last stamp was made, the end of a hold or of a call
@@ -27,10 +31,10 @@ func (tx *Tx) Rebase(key Key, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	// What was over two hours before the last stamp is in no window. A stamp that the new clock has written lies after the
+	// A stamp that the new clock has written lies after the
 	// last one of the old clock by as much as the clock has jumped, and a call
 	// can take effect for the grace of its run and no longer.
-	us, old := micros(now), seen-(2*time.Hour).Microseconds()
+	us, old := micros(now), seen-remembered.Microseconds()
 	for _, update := range []struct {
 		sql  string
 		args []any
@@ -98,7 +102,7 @@ func (s *Store) Alive(batch, run int64, now time.Time) error {
 	if err := s.Update(func(tx *Tx) error { return tx.alive(batch, run, now) }); err != nil {
 		return err
 	}
-	return s.writeHead()
+	return s.writeHead(false)
 }
 
 // alive refuses a run that has ended: others take its calls for over.

@@ -52,12 +52,22 @@ func readHeads(db querier) (heads, error) {
 // writeHead brings the head file up to date. It may lag behind the checkpoint
 // and must not be ahead of it: what it tells was committed, and synced by a
 // commit of this store if by none before, so one that wrote nothing leaves the
-// file alone.
-func (s *Store) writeHead() error {
+// file alone. A run must not wait for another process that checks a large
+// checkpoint, so without wait a head that cannot be written now is left for the
+// next time.
+func (s *Store) writeHead(wait bool) error {
 	if !s.wrote.Load() {
 		return nil
 	}
-	return s.locked(func() error { return s.writeHeadWithout(0) })
+	if wait {
+		return s.locked(func() error { return s.writeHeadWithout(0) })
+	}
+	lock := s.lock()
+	defer lock.Close()
+	if ok, err := lock.TryLock(); !ok {
+		return s.wrap(err)
+	}
+	return s.writeHeadWithout(0)
 }
 
 // writeHeadWithout leaves a batch out. The caller has the lock: a head that was

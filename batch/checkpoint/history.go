@@ -14,7 +14,7 @@ const silence = 30 * time.Second
 type history struct {
 	quota.History
 	since  time.Time // it knows what was over from here on
-	moving bool      // has calls of others that will be over by the mere passing of time
+	moving bool      // has calls of others that may be over by the mere passing of time
 }
 
 // history is what is known of a budget's calls. It is read from the attempts
@@ -65,9 +65,10 @@ func (tx *Tx) readHistory(b Budget, need, now time.Time) (*history, error) {
 		if counted == 0 && (ended != 0 || !tx.s.mine[run]) {
 			// Nobody here will say how it ended. If its run is dead, it is over
 			// when it can no longer take effect.
-			h.moving = true
 			if ended != 0 || tx.s.dead(fromMicros(alive), now) {
 				over = fromMicros(alive + grace)
+			} else {
+				h.moving = true
 			}
 		}
 		h.Reserve()

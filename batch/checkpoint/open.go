@@ -34,13 +34,15 @@ func Open(path string) (*Store, error) {
 // locked runs fn while no other process makes the checkpoint, migrates it,
 // checks it against its head file or writes that file.
 func (s *Store) locked(fn func() error) error {
-	lock := flock.New(s.path + "-lock")
+	lock := s.lock()
 	if err := lock.Lock(); err != nil {
 		return fmt.Errorf("lock: %w", err)
 	}
 	defer lock.Close()
 	return fn()
 }
+
+func (s *Store) lock() *flock.Flock { return flock.New(s.path + "-lock") }
 
 func (s *Store) open() error {
 	fi, err := os.Stat(s.path)

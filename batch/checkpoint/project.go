@@ -130,18 +130,18 @@ func (tx *Tx) projectOutcome(batch int64, at time.Time, o *Outcome) error {
 	}
 	run := runID{batch: batch}
 	var key, kind string
-	var was int64
-	if err := tx.row("SELECT run, quota_key, kind, counted FROM attempt WHERE batch = $1 AND id = $2", batch, o.Attempt).
-		Scan(&run.id, &key, &kind, &was); err != nil {
+	var was, ended int64
+	if err := tx.row(`SELECT a.run, a.quota_key, a.kind, a.counted, r.ended FROM attempt a JOIN run r ON r.batch = a.batch AND r.id = a.run
+		WHERE a.batch = $1 AND a.id = $2`, batch, o.Attempt).Scan(&run.id, &key, &kind, &was, &ended); err != nil {
 		return fmt.Errorf("attempt %d of batch %d: %w", o.Attempt, batch, err)
 	}
 	_, err := tx.exec(`UPDATE attempt SET over = $1, outcome = $2, sent = $3, status = $4, code = $5, message = $6,
 		target = $7, request_id = $8, date = $9, counted = $10 WHERE batch = $11 AND id = $12`,
 		micros(over), o.Outcome, sent, o.Status, o.Code, o.Message, o.Target, o.RequestID, micros(o.Date), counted, batch, o.Attempt)
-	if was == 0 && tx.s.mine[run] {
+	if was == 0 && ended == 0 && tx.s.mine[run] {
 		tx.s.over(key, kind, over, o.Unsent)
 	} else {
-		tx.s.histories = nil // its slot was not simply open
+		tx.s.histories = nil // they may not have it as open
 	}
 	return err
 }

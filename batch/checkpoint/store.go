@@ -94,7 +94,7 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		close(s.quit)
 		<-s.done
-		err = errors.Join(s.writeHead(), s.reads.Close(), s.db.Close())
+		err = errors.Join(s.writeHead(true), s.reads.Close(), s.db.Close())
 	})
 	return err
 }

@@ -1,0 +1,183 @@
+package checkpoint
+
+import (
+	"testing"
+	"time"
+)
+
+// serverDate tells of an answer that took a second and came back at the moment
+// when of the local clock, while the server's was ahead of it by offset.
+func (s *Store) serverDate(t *testing.T, when, offset float64) {
+	t.Helper()
+	s.mustUpdate(t, func(tx *Tx) error {
+		return tx.ServerDate(key, at(when-0.5+offset).Truncate(time.Second), at(when-1), at(when), at(when))
+	})
+}
+
+// TestClockSet: two calls of a minute's two are over at 1 s and 3 s, the clock
+// is set, and the true time is 10 s. What counts is that no slot is free before
+// a minute has truly passed, and that one is free not long after.
+func TestClockSet(t *testing.T) {
+	for _, tt := range []struct {
+		why     string
+		set     float64 // by how much the clock is set forward
+		between bool    // between two opens
+	}{
+		{"back an hour, within", -3600, false},
+		{"back an hour, between", -3600, true},
+		{"back a minute, within", -60, false},
+		{"back a day, between", -86400, true},
+		{"forward an hour, within", 3600, false},
+		{"forward an hour, between", 3600, true},
+		{"forward a year, between", 365 * 86400, true},
+		{"not at all", 0, true},
+	} {
+		path := temp(t)
+		s := open(t, path)
+		d := devices(3)
+		batch, run := start(t, s, "list", d...)
+		for i := range 2 {
+			a := s.mustReserve(t, batch, run, int64(i+1), d[i], budget(2), float64(2*i))
+			s.serverDate(t, float64(2*i+1), 17)
+			s.mustEnd(t, batch, a, int64(i+1), Accepted, float64(2*i+1))
+		}
+		if tt.between {
+			s.Close()
+			s = open(t, path)
+		}
+		now := 10 + tt.set
+		// The first answer after it, of a list call, say.
+		s.serverDate(t, now, 17-tt.set)
+		if got := s.free(t, budget(2), now+0.5); got != 0 {
+			t.Errorf("%s: free at once = %d; want 0", tt.why, got)
+		}
+		if tt.set == 0 {
+			if got := s.free(t, budget(2), 61.1); got != 1 {
+				t.Errorf("%s: free one window after the first call = %d; want 1", tt.why, got)
+			}
+			continue
+		}
+		if got := s.free(t, budget(2), now+60); got != 0 {
+			t.Errorf("%s: free within a minute = %d; want 0", tt.why, got)
+		}
+		if got := s.free(t, budget(2), now+61); got != 2 {
+			t.Errorf("%s: free a minute later = %d; want 2", tt.why, got)
+		}
+		s.mustVerify(t)
+	}
+}
+
+// TestClockSetBackNoAnswer: the clock stands before the last stamp, which needs
+// no server to be seen.
+func TestClockSetBackNoAnswer(t *testing.T) {
+	s := open(t, temp(t))
+	batch, run := start(t, s, "list", "d1")
+	a := s.mustReserve(t, batch, run, 1, "d1", budget(1), 0)
+	s.mustEnd(t, batch, a, 1, Accepted, 1)
+	if got := s.free(t, budget(1), -3600); got != 0 {
+		t.Errorf("free an hour before the call = %d; want 0", got)
+	}
+	if got := s.free(t, budget(1), -3600+61.1); got != 1 {
+		t.Errorf("free a minute after the call would have been over = %d; want 1: nobody waits for the hour to come again", got)
+	}
+}
+
+func TestServerDateTolerance(t *testing.T) {
+	type answer struct{ when, took, offset float64 }
+	for _, tt := range []struct {
+		why     string
+		answers []answer
+		free    int // at the time of the last answer plus one second, which is 70 s
+	}{
+		{"the same offset", []answer{{2, 1, 0}, {69, 1, 0}}, 1},
+		{"a second more, which the Date's whole seconds hide", []answer{{2, 1, 0}, {69, 1, 1}}, 1},
+		{"slewed by two seconds", []answer{{2, 1, 0}, {69, 1, 2}}, 1},
+		{"set back by ten seconds", []answer{{2, 1, 0}, {69, 1, 10}}, 0},
+		{"set forward by ten seconds", []answer{{2, 1, 0}, {69, 1, -10}}, 0},
+		{"a slow answer does not hide a jump", []answer{{2, 1, 0}, {62, 60, 0}, {69, 1, 20}}, 0},
+		{"a slow answer is not a jump", []answer{{2, 1, 0}, {62, 60, 0}, {69, 1, 0}}, 1},
+		{"a drift that goes on is not a jump", []answer{{2, 1, 0}, {20, 1, 3}, {40, 1, 6}, {69, 1, 9}}, 1},
+	} {
+		s := open(t, temp(t))
+		batch, run := start(t, s, "list", "d1")
+		a := s.mustReserve(t, batch, run, 1, "d1", budget(1), 0)
+		s.mustEnd(t, batch, a, 1, Accepted, 1)
+		for _, an := range tt.answers {
+			s.mustUpdate(t, func(tx *Tx) error {
+				return tx.ServerDate(key, at(an.when-an.took/2+an.offset).Truncate(time.Second), at(an.when-an.took), at(an.when), at(an.when))
+			})
+		}
+		if got := s.free(t, budget(1), 70); got != tt.free {
+			t.Errorf("%s: free = %d; want %d", tt.why, got, tt.free)
+		}
+	}
+}
+
+// TestRebaseKeepsWhatIsToCome: holds and given-up calls stay as far away, in
+// both directions, and a dead run's open call is not over because of a jump.
+func TestRebaseKeepsWhatIsToCome(t *testing.T) {
+	for _, set := range []float64{-3600, 3600} {
+		s := open(t, temp(t))
+		batch, run := start(t, s, "list", "d1")
+		a := s.mustReserve(t, batch, run, 1, "d1", budget(1), 0)
+		e := outcome(a, 1, InDoubt, 2)
+		e.Outcome[0].Over = at(30) // given up: it may arrive for so long
+		e.Hold = &HoldSet{key.String(), "list", at(50), "429"}
+		s.mustAppend(t, batch, e)
+		now := 10 + set
+		s.mustUpdate(t, func(tx *Tx) error { return tx.Rebase(key, at(now)) })
+		list := Budget{Key: key, Kind: "list", Windows: budget(1).Windows}
+		for _, tt := range []struct {
+			why   string
+			b     Budget
+			after float64
+			free  int
+		}{
+			{"given up, within its window", budget(1), 30 + 60, 0},
+			{"given up, after its window", budget(1), 30 + 60.2, 1},
+			{"held", list, 49, 0},
+			{"no longer held", list, 50.1, 1},
+		} {
+			if got := s.free(t, tt.b, now+tt.after); got != tt.free {
+				t.Errorf("clock set by %v s: %s: free %v s later = %d; want %d", set, tt.why, tt.after, got, tt.free)
+			}
+		}
+		s.mustVerify(t)
+	}
+}
+
+func TestRebaseAndADeadRun(t *testing.T) {
+	path := temp(t)
+	dead := open(t, path)
+	batch, run := start(t, dead, "list", "d1")
+	dead.mustReserve(t, batch, run, 1, "d1", budget(1), 0)
+	dead.Close()
+	s := open(t, path)
+	s.mustUpdate(t, func(tx *Tx) error { return tx.Rebase(key, at(3600)) })
+	for _, tt := range []struct {
+		why   string
+		after float64
+		free  int
+	}{
+		{"its grace has begun anew", 100, 0},
+		{"its window", 120 + 60, 0},
+		{"over", 120 + 60.2, 1},
+	} {
+		if got := open(t, path).free(t, budget(1), 3600+tt.after); got != tt.free {
+			t.Errorf("%s: free %v s after the jump = %d; want %d", tt.why, tt.after, got, tt.free)
+		}
+	}
+}
+
+// TestRebaseOfANewStamp: an outcome that was written by the new clock before the
+// jump was noticed does not hold its slot for the length of the jump.
+func TestRebaseOfANewStamp(t *testing.T) {
+	s := open(t, temp(t))
+	batch, run := start(t, s, "list", "d1")
+	a := s.mustReserve(t, batch, run, 1, "d1", budget(1), 0)
+	s.mustEnd(t, batch, a, 1, Accepted, 3601)
+	s.mustUpdate(t, func(tx *Tx) error { return tx.Rebase(key, at(3602)) })
+	if got := s.free(t, budget(1), 3602+grace.Seconds()+60.2); got != 1 {
+		t.Errorf("free a grace and a window after the jump = %d; want 1", got)
+	}
+}

@@ -1,0 +1,88 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// ErrNeeded says that a batch may not be forgotten yet.
+type ErrNeeded struct{ Batch, Why string }
+
+func (e *ErrNeeded) Error() string {
+	return fmt.Sprintf("batch %q is still needed: %s", e.Batch, e.Why)
+}
+
+// Forget removes a batch with all that is known of it. It returns an *ErrNeeded
+// for one with work that is open or in doubt, for one that a run is at work on,
+// and for one whose calls or holds the quota still has to know, which is so for
+// two hours after the last. A batch that was closed may have pending tasks: no
+// run goes on with them.
+func (s *Store) Forget(batch int64, now time.Time) error {
+	return s.locked(func() error {
+		needed := func(tx *Tx) error { return tx.needed(batch, now) }
+		if err := s.Update(needed); err != nil {
+			return err
+		}
+		// The head file goes first: it may lag behind the checkpoint, and would
+		// be ahead of it if a crash came between the two.
+		if err := s.writeHeadWithout(batch); err != nil {
+			return err
+		}
+		err := s.Update(func(tx *Tx) error {
+			if err := needed(tx); err != nil {
+				return err
+			}
+			return tx.forget(batch)
+		})
+		if err != nil {
+			return errors.Join(err, s.writeHeadWithout(0))
+		}
+		return nil
+	})
+}
+
+// needed says why a batch may not be forgotten; nil if it may.
+func (tx *Tx) needed(batch int64, now time.Time) error {
+	b, err := tx.Batch(batch)
+	if err != nil {
+		return err
+	}
+	for _, reason := range []struct {
+		what, sql string
+		args      []any
+	}{
+		{"devices in flight or in doubt: %d", "SELECT COUNT(*) FROM task WHERE batch = $1 AND status IN ('sending', 'in-doubt')", nil},
+		{"devices pending: %d", `SELECT COUNT(*) FROM task t JOIN batch b ON b.id = t.batch WHERE t.batch = $1 AND b.closed = ''
+			AND t.status NOT IN ('accepted', 'already-active', 'refused', 'failed', 'skipped', 'sending', 'in-doubt')`, nil},
+		{"runs at work: %d", "SELECT COUNT(*) FROM run WHERE batch = $1 AND ended = 0 AND alive > $2", []any{micros(now.Add(-silence))}},
+		{"calls that the quota must know: %d", `SELECT COUNT(*) FROM attempt a JOIN run r ON r.batch = a.batch AND r.id = a.run
+			WHERE a.batch = $1 AND CASE WHEN a.counted = 0 THEN r.alive + r.grace ELSE a.counted END > $2`,
+			[]any{micros(now.Add(-remembered))}},
+		{"holds that are not over: %d", "SELECT COUNT(*) FROM hold WHERE batch = $1 AND effective > $2", []any{micros(now)}},
+	} {
+		var n int
+		if err := tx.row(reason.sql, append([]any{batch}, reason.args...)...).Scan(&n); err != nil {
+			return err
+		}
+		if n > 0 {
+			return &ErrNeeded{b.Name, fmt.Sprintf(reason.what, n)}
+		}
+	}
+	return nil
+}
+
+// forget removes the rows of a batch, those first that refer to others.
+func (tx *Tx) forget(batch int64) error {
+	tx.s.histories = nil
+	// Its id may be given again, to a batch of another process.
+	maps.DeleteFunc(tx.s.mine, func(r runID, _ bool) bool { return r.batch == batch })
+	for _, table := range []string{"hold", "attempt", "task", "run", "event"} {
+		if _, err := tx.exec("DELETE FROM "+table+" WHERE batch = $1", batch); err != nil {
+			return err
+		}
+	}
+	_, err := tx.exec("DELETE FROM batch WHERE id = $1", batch)
+	return err
+}
