@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -139,6 +140,21 @@ func TestRepeat(t *testing.T) {
 			t.Errorf("%s: Books() = %+v, doubled %v; want %d actions", test.repeat, d, b.Doubled, test.actions)
 		}
 	}
+}
+
+// A second action is one too many even when the first has long succeeded.
+func TestDoubledAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, Options{AnyDevice: true, Pending: time.Minute})
+		c := s.client(t)
+		c.made(device)
+		c.made(device2)
+		time.Sleep(time.Minute)
+		c.made(device)
+		if b := s.Books(); !slices.Equal(b.Doubled, []string{device}) || b.Devices[device].Beside != 0 {
+			t.Errorf("doubled %v; want %s", b.Doubled, device)
+		}
+	})
 }
 
 func TestCancel(t *testing.T) {

@@ -201,6 +201,18 @@ func TestHTTP2FaultsMakeTransportsRepeat(t *testing.T) {
 	}
 }
 
+// Only the stream that the fault met is refused; the next one that breaks is not.
+func TestRefusedStreamIsOne(t *testing.T) {
+	s, hc := listening(t, Options{AnyDevice: true, Faults: "h2-refused@1,lost-before@2"})
+	c := s.client(t)
+	c.http = hc.Transport
+	for i, want := range []bool{true, false} {
+		if g := c.offboard(device); g.err == nil || strings.Contains(g.err.Error(), "REFUSED_STREAM") != want {
+			t.Errorf("call %d = %v; want REFUSED_STREAM: %t", i+1, g.err, want)
+		}
+	}
+}
+
 func TestErrorsInProcess(t *testing.T) {
 	for _, test := range []struct {
 		fault string
