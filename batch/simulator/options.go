@@ -56,12 +56,12 @@ type Options struct {
 	Seed int64            // all randomness: the same seed plays the same faults
 	Now  func() time.Time // the server's own clock; nil: time.Now
 
-	Tenant, Application, Secret string   // OAuth; empty: the Default constants
-	Audiences                   []string // audiences that the API accepts; nil: those of all clouds
-	Roles                       []string // application permissions in tokens; nil: Machine.Offboard, Machine.Read.All
-	Scopes                      []string // delegated permissions in user tokens; nil: Machine.Offboard, Machine.Read
-	TokenLife                   time.Duration
-	DevicePolls                 int // polls that a device code login stays pending for
+	Tenant, Application, Secret string        // OAuth; empty: the Default constants
+	Audiences                   []string      // audiences that the API accepts; nil: those of all clouds
+	Roles                       []string      // application permissions in tokens; nil: Machine.Offboard, Machine.Read.All
+	Scopes                      []string      // delegated permissions in user tokens; nil: Machine.Offboard, Machine.Read
+	TokenLife                   time.Duration // zero: 1 h
+	DevicePolls                 int           // polls that a device code login stays pending for
 
 	PerMinute, PerHour int           // zero: 100, 1500
 	Minute, Hour       time.Duration // lengths of the windows; zero: 60 s, 1 h
