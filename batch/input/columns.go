@@ -96,7 +96,7 @@ func choose(file string, s sample, opt Options) (layout, error) {
 		l.names = append(l.names, c.name)
 	}
 	var err error
-	if l.own, l.dropped = ownResult(l.names); l.own && l.header {
+	if l.own, l.dropped = ownResult(l.names); l.own {
 		l.id, l.name, l.comment = slices.Index(l.names, colID), slices.Index(l.names, colName), slices.Index(l.names, colComment)
 		for i, name := range l.names {
 			l.names[i] = Undefuse(name)

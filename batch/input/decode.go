@@ -45,30 +45,47 @@ func decode(r io.Reader) decoded {
 // of the decoder proper, which is slow enough to be felt with a million lines.
 type wide struct {
 	transform.Transformer
-	low int // the index of a unit's low byte
+	order binary.ByteOrder
 }
 
 func newWide(e unicode.Endianness) wide {
-	w := wide{Transformer: unicode.UTF16(e, unicode.IgnoreBOM).NewDecoder()}
+	w := wide{Transformer: unicode.UTF16(e, unicode.IgnoreBOM).NewDecoder(), order: binary.LittleEndian}
 	if e == unicode.BigEndian {
-		w.low = 1
+		w.order = binary.BigEndian
 	}
 	return w
 }
 
-func (w wide) ascii(unit []byte) bool {
-	return unit[w.low] < utf8.RuneSelf && unit[1-w.low] == 0
+// isASCII reports whether src begins with a unit of ASCII.
+func (w wide) isASCII(src []byte) bool { return w.order.Uint16(src) < utf8.RuneSelf }
+
+// ascii decodes the ASCII that src begins with, as far as dst has room, and
+// returns the number of its characters.
+func (w wide) ascii(dst, src []byte) int {
+	n := 0
+	for ; n+4 <= len(dst) && 2*n+8 <= len(src); n += 4 {
+		four := w.order.Uint64(src[2*n:])
+		if four&0xff80ff80ff80ff80 != 0 {
+			break
+		}
+		if w.order == binary.BigEndian {
+			four = four>>48 | four>>16&0xffff0000 | four<<16&0xffff00000000 | four<<48
+		}
+		dst[n], dst[n+1], dst[n+2], dst[n+3] = byte(four), byte(four>>16), byte(four>>32), byte(four>>48)
+	}
+	for ; n < len(dst) && 2*n+2 <= len(src) && w.isASCII(src[2*n:]); n++ {
+		dst[n] = byte(w.order.Uint16(src[2*n:]))
+	}
+	return n
 }
 
 // Transform is transform.Transformer's.
 func (w wide) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for err == nil && nSrc < len(src) {
-		for nDst < len(dst) && nSrc+1 < len(src) && w.ascii(src[nSrc:]) {
-			dst[nDst] = src[nSrc+w.low]
-			nDst, nSrc = nDst+1, nSrc+2
-		}
+		n := w.ascii(dst[nDst:], src[nSrc:])
+		nDst, nSrc = nDst+n, nSrc+2*n
 		end := nSrc
-		for end+1 < len(src) && !w.ascii(src[end:]) {
+		for end+1 < len(src) && !w.isASCII(src[end:]) {
 			end += 2
 		}
 		// What stands before ASCII is complete: half a pair is no character.

@@ -64,15 +64,16 @@ type List struct {
 	text  *bounded
 	csv   *csv.Reader
 	rows  *gocsv.Unmarshaller
-	shift int // what to add to a line of the reader for a line of the file
+	shift int   // what to add to a line of the reader for a line of the file
 	extra []int // the columns that travel
 	entra int   // the one of them that holds Entra ids, or none
-	line  int // of the last row
+	line  int   // of the last row
 
 	ahead *ahead
 }
 
-// Open opens the list in a file. The name's extension does not matter.
+// Open opens the list in a file, as NewList does. The name's extension does not
+// matter.
 func Open(path string, opt Options) (*List, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -88,8 +89,10 @@ func Open(path string, opt Options) (*List, error) {
 }
 
 // NewList begins to read a list, so far that it is known how it is written and
-// which column is which. The name is what messages call it. An error that is
-// the list's fault is a *Problem.
+// which column is which. The name is what messages call it, and what the
+// commands in their hints are given: "-" for standard input. An error that is
+// the list's fault is a *Problem. A list that is not read to its end has to be
+// closed.
 func NewList(name string, r io.Reader, opt Options) (*List, error) {
 	l := &List{name: name, opt: opt, hash: sha256.New()}
 	text := decode(io.TeeReader(r, l.hash))
