@@ -95,13 +95,11 @@ func choose(file string, s sample, opt Options) (layout, error) {
 	for _, c := range ch.cols {
 		l.names = append(l.names, c.name)
 	}
-	var err error
-	if l.own, l.dropped = ownResult(l.names); l.own {
-		l.id, l.name, l.comment = slices.Index(l.names, colID), slices.Index(l.names, colName), slices.Index(l.names, colComment)
-		for i, name := range l.names {
-			l.names[i] = Undefuse(name)
-		}
+	if len(s.rows) == 0 {
+		return layout{}, ch.refuse(KindFile, "no row can be read", "check that it is a CSV file, and where its quotes are")
 	}
+	l.takeOwn()
+	var err error
 	if !l.own || opt.CommentColumn != "" {
 		if l.comment, err = ch.named("comment", opt.CommentColumn, commentNames); err != nil {
 			return layout{}, err
@@ -129,6 +127,17 @@ func choose(file string, s sample, opt Options) (layout, error) {
 	return l, nil
 }
 
+// takeOwn settles the columns of a result CSV of ours.
+func (l *layout) takeOwn() {
+	if l.own, l.dropped = ownResult(l.names); !l.own {
+		return
+	}
+	l.id, l.name, l.comment = slices.Index(l.names, colID), slices.Index(l.names, colName), slices.Index(l.names, colComment)
+	for i, name := range l.names {
+		l.names[i] = Undefuse(name)
+	}
+}
+
 func (ch *chooser) refuse(kind Kind, text, hint string) error {
 	return &Problem{File: ch.file, Kind: kind, Text: text, Hint: hint}
 }
@@ -138,7 +147,7 @@ func (ch *chooser) refuse(kind Kind, text, hint string) error {
 // is guessed to be, unless it could be a list of names and nothing else.
 func hasHeader(rows [][]string, opt Options) (header, guessed bool) {
 	if len(rows) == 0 {
-		return true, false
+		return false, false
 	}
 	for _, cell := range rows[0] {
 		if isKnown(cell, opt) {

@@ -142,6 +142,8 @@ func TestRefused(t *testing.T) {
 		want string
 	}{
 		{"nothing in it", " \r\n\n", Options{}, KindFile, "list.csv: the list is empty"},
+		{"no row that can be read", "#TYPE X\r\n", Options{}, KindFile, "list.csv: no row can be read"},
+		{"a row before the header that cannot be read", "by \"me\"\nMachineId\n" + idA, Options{}, KindQuote, `list.csv:1:4: a quote (") in the middle of a cell`},
 		{"a workbook", "PK\x03\x04\x14\x00", Options{}, KindFile, "list.csv: a workbook or an archive, not a CSV file"},
 		{"UTF-16 without a byte order mark", "M\x00a\x00", Options{}, KindFile, "list.csv: has NUL bytes: UTF-16 without a byte order mark, or no text at all"},
 		{"lines of CR", "MachineId\r" + idA + "\r", Options{}, KindFile, "list.csv: its lines end as those of old Macintosh files (CR)"},
