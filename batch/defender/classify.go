@@ -74,6 +74,9 @@ func (c *call) failure(method string) *Error {
 	switch {
 	case x.Status == 0:
 		e.Class = lost(method, x.Sent)
+		if !x.Sent {
+			e.Hint = hintNetwork
+		}
 	case x.Status == http.StatusTooManyRequests:
 		e.Class = Throttled
 		if !e.WaitNamed {

@@ -200,13 +200,13 @@ func (c *Client) do(ctx context.Context, r request, gate Gate) (*call, error) {
 	}
 	req.SetOperationValue(cl)
 	_, err = c.current.Load().pipeline.Do(req)
-	return cl, cl.outcome(r.method, err)
+	return cl, cl.outcome(ctx, r.method, err)
 }
 
 // outcome decides from what the sender noted. What was answered counts even if
 // the pipeline returned an error, as it does when the caller's context ended in
 // the moment the answer was there.
-func (c *call) outcome(method string, pipeline error) error {
+func (c *call) outcome(ctx context.Context, method string, pipeline error) error {
 	if c.refused != nil {
 		return &Error{Class: NotSent, Err: c.refused}
 	}
@@ -214,6 +214,9 @@ func (c *call) outcome(method string, pipeline error) error {
 		return e // of the credential: no token, or not the right one
 	}
 	if c.exchange == nil {
+		if ctx.Err() != nil {
+			pipeline = context.Cause(ctx)
+		}
 		return &Error{Class: NotSent, Err: hush(pipeline)}
 	}
 	if c.exchange.Status/100 != 2 {

@@ -256,6 +256,7 @@ var makeCertificate = sync.OnceValues(func() (map[string][]byte, error) {
 	return map[string][]byte{
 		"both.pem":   append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), certPEM...),
 		"cert.pem":   certPEM,
+		"noise.pfx":  []byte("noise"),
 		"modern.pfx": modern,
 		"legacy.pfx": legacy,
 	}, nil

@@ -105,7 +105,7 @@ func (g *guarded) GetToken(ctx context.Context, o policy.TokenRequestOptions) (a
 		token, err = g.inner.GetToken(ctx, o)
 	}
 	if err != nil {
-		return azcore.AccessToken{}, g.explain(err, seen.snapshot())
+		return azcore.AccessToken{}, g.explain(ctx, err, seen.snapshot())
 	}
 	if err := g.guard.admit(token, seen); err != nil {
 		return azcore.AccessToken{}, err
@@ -118,10 +118,10 @@ func (g *guarded) GetToken(ctx context.Context, o policy.TokenRequestOptions) (a
 // nothing was sent, from one that says no. Before the first token, only the
 // authority's own host counts: that no metadata service answers on a machine
 // that is not in Azure is no outage.
-func (g *guarded) explain(err error, seen loginNotes) error {
+func (g *guarded) explain(ctx context.Context, err error, seen loginNotes) error {
 	switch {
-	case errors.Is(err, context.Canceled):
-		return &Error{Class: NotSent, Err: err}
+	case ctx.Err() != nil: // credentials do not wrap it
+		return &Error{Class: NotSent, Err: context.Cause(ctx)}
 	case seen.down || (seen.otherDown && g.guard.hadToken()):
 		return &Error{Class: NotSent, Message: "no token: the authority cannot be reached", Err: errors.New(firstLine(err.Error())), Hint: hintNetwork}
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -37,7 +38,7 @@ func newLogin(t Target, network http.RoundTripper, log *slog.Logger, version str
 			Cloud:     azcloud.Configuration{ActiveDirectoryAuthorityHost: t.Authority + "/"},
 			Telemetry: policy.TelemetryOptions{ApplicationID: module + "/" + version},
 			Transport: &http.Client{
-				Transport: &loginTransport{network: network, authority: host, log: log},
+				Transport: &loginTransport{network: network, authority: host, private: t.PrivateAuthority, log: log},
 				// A redirect would take the secret along.
 				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			},
@@ -50,10 +51,17 @@ func newLogin(t Target, network http.RoundTripper, log *slog.Logger, version str
 type loginTransport struct {
 	network   http.RoundTripper
 	authority string
+	private   bool
 	log       *slog.Logger
 }
 
 func (t *loginTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.private && strings.HasSuffix(req.URL.Host, "."+t.authority) {
+		// AZURE_REGIONAL_AUTHORITY_NAME puts a region before the host, and only
+		// Microsoft has regions.
+		req = req.Clone(req.Context())
+		req.URL.Host, req.Host = t.authority, t.authority
+	}
 	start := time.Now()
 	res, err := t.network.RoundTrip(req)
 	logLogin(req.Context(), t.log, req, res, err, time.Since(start))

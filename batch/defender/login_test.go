@@ -53,6 +53,10 @@ func TestLoginMessages(t *testing.T) {
 		{"no tenant", "environment", map[string]string{"AZURE_CLIENT_SECRET": "x", "AZURE_TENANT_ID": ""}, []string{"missing: AZURE_TENANT_ID (or --tenant-id)"}, "--auth"},
 		{"no application", "certificate", map[string]string{"AZURE_CLIENT_ID": ""}, []string{"missing: AZURE_CLIENT_ID (or --client-id)"}, "--auth"},
 		{"no certificate", "certificate", nil, []string{"missing: AZURE_CLIENT_CERTIFICATE_PATH"}, "--auth"},
+		{"a certificate that is not there", "certificate", map[string]string{"AZURE_CLIENT_CERTIFICATE_PATH": "/nowhere.pem"}, []string{"certificate: open /nowhere.pem"}, ""},
+		{"a certificate without its key", "certificate", map[string]string{"AZURE_CLIENT_CERTIFICATE_PATH": "cert.pem"}, []string{"cert.pem: found no private key"}, "PFX for one with a password"},
+		{"wrong password", "certificate", map[string]string{"AZURE_CLIENT_CERTIFICATE_PATH": "modern.pfx", "AZURE_CLIENT_CERTIFICATE_PASSWORD": "hidden"}, []string{"modern.pfx: pkcs12: decryption password incorrect"}, "AZURE_CLIENT_CERTIFICATE_PASSWORD"},
+		{"no certificate in it", "certificate", map[string]string{"AZURE_CLIENT_CERTIFICATE_PATH": "noise.pfx"}, []string{"noise.pfx: "}, "neither PEM nor a PFX"},
 		{"no application to sign in to", "device-code", map[string]string{"AZURE_CLIENT_ID": ""}, []string{"missing: the application"}, "--auth"},
 		{"no application to sign in to", "browser", map[string]string{"AZURE_CLIENT_ID": ""}, []string{"missing: the application"}, "--auth"},
 		{"no federated token", "workload-identity", nil, []string{"login workload-identity: no token file specified"}, ""},
@@ -63,6 +67,9 @@ func TestLoginMessages(t *testing.T) {
 			setApplication(t)
 			t.Setenv("PATH", t.TempDir()) // no tools
 			for name, value := range test.env {
+				if data, ok := certificateFiles(t)[value]; ok {
+					value = file(t, value, data)
+				}
 				t.Setenv(name, value)
 			}
 			s, cfg := listen(t, simulator.Options{})
@@ -71,6 +78,9 @@ func TestLoginMessages(t *testing.T) {
 			e, ok := errors.AsType[*defender.Error](err)
 			if !ok || e.Class != defender.BadIdentity {
 				t.Fatalf("login = %v; want a bad identity", err)
+			}
+			if strings.Contains(e.Error()+e.Hint, "hidden") {
+				t.Errorf("login = %q, hint %q; want no password in it", e.Error(), e.Hint)
 			}
 			for _, want := range test.want {
 				if !strings.Contains(e.Error(), want) {
@@ -105,4 +115,91 @@ func login(ctx context.Context, cfg defender.Config, o defender.CredentialOption
 	}
 	_, err = c.Identity(ctx)
 	return err
+}
+
+// TestDefaultTakesNoFlags: the chain reads the environment, so a flag that says
+// something else would be ignored without a word.
+func TestDefaultTakesNoFlags(t *testing.T) {
+	tests := []struct {
+		reason         string
+		env            map[string]string
+		tenant, client string
+		want           string // in the error; empty: fine
+	}{
+		{"nothing given", nil, "", "", ""},
+		{"the same", map[string]string{"AZURE_CLIENT_ID": "a", "AZURE_TENANT_ID": "t"}, "t", "a", ""},
+		{"a tenant for the tools", nil, "t", "", ""},
+		{"another tenant", map[string]string{"AZURE_TENANT_ID": "t"}, "t2", "", "AZURE_TENANT_ID is not t2"},
+		{"another application", map[string]string{"AZURE_CLIENT_ID": "a"}, "", "a2", "AZURE_CLIENT_ID is not a2"},
+		{"an application that the chain does not see", nil, "", "a2", "AZURE_CLIENT_ID is not a2"},
+	}
+	for _, test := range tests {
+		t.Run(test.reason, func(t *testing.T) {
+			clearEnvironment(t)
+			for name, value := range test.env {
+				t.Setenv(name, value)
+			}
+			source, err := defender.NewSource(defender.CredentialOptions{TenantID: test.tenant, ClientID: test.client})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = defender.New(defender.Config{}, source)
+			if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("New() = %v; want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestUnknownLogin(t *testing.T) {
+	_, err := defender.NewSource(defender.CredentialOptions{Auth: "password"})
+	if err == nil || !strings.Contains(err.Error(), strings.Join(defender.AuthNames(), ", ")) {
+		t.Errorf("NewSource(password) = %v; want an error that lists the names", err)
+	}
+}
+
+// TestRehearsalIgnoresTheEnvironment: a simulated run must not depend on, or
+// use, what is set for real ones.
+func TestRehearsalIgnoresTheEnvironment(t *testing.T) {
+	clearEnvironment(t)
+	for _, name := range []string{"TENANT_ID", "CLIENT_ID", "CLIENT_SECRET", "CLIENT_CERTIFICATE_PATH", "AUTHORITY_HOST", "TOKEN_CREDENTIALS", "ADDITIONALLY_ALLOWED_TENANTS", "REGIONAL_AUTHORITY_NAME"} {
+		t.Setenv("AZURE_"+name, "nonsense")
+	}
+	_, cfg := listen(t, simulator.Options{})
+	id, err := connect(t, cfg, secretSource).Identity(t.Context())
+	if err != nil || id.Tenant != simulator.DefaultTenant || !id.Simulated {
+		t.Errorf("Identity() = %+v, %v; want the simulator's", id, err)
+	}
+}
+
+// TestCallerLeavesDuringTheLogin: nothing was sent, and the login is not at fault.
+func TestCallerLeavesDuringTheLogin(t *testing.T) {
+	gone := errors.New("gone")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	s, cfg := listen(t, simulator.Options{})
+	cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+		cancel(gone)
+		return s.Transport().RoundTrip(r)
+	})
+	_, x, err := connect(t, cfg, secretSource).Offboard(ctx, device, "c", nil)
+	if defender.ClassOf(err) != defender.NotSent || !errors.Is(err, gone) || x.Sent {
+		t.Errorf("Offboard() = %+v, %v; want not sent, since the caller has left", x, err)
+	}
+}
+
+func TestAuthorityKnowsWhoAsks(t *testing.T) {
+	s, cfg := listen(t, simulator.Options{})
+	agent := ""
+	cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+		if strings.HasSuffix(r.URL.Path, "/token") {
+			agent = r.UserAgent()
+		}
+		return s.Transport().RoundTrip(r)
+	})
+	if _, err := connect(t, cfg, secretSource).Identity(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := "mde-offboard/1.2.3 azsdk-go-azidentity/"; !strings.HasPrefix(agent, want) {
+		t.Errorf("User-Agent of the login = %q; want %q…", agent, want)
+	}
 }

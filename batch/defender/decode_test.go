@@ -1,0 +1,39 @@
+package defender
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"testing"
+	"time"
+)
+
+// FuzzMachineAction: whatever else an answer holds, an id that is a string is
+// read as it is, and without one the action has none.
+func FuzzMachineAction(f *testing.F) {
+	f.Add(`"status":"Pending","creationDateTimeUtc":"2026-01-02T03:04:05.1234567Z","errorHResult":-1`)
+	f.Add(`"status":[],"machineId":{},"troubleshootInfo":null,"requestor":1e9`)
+	f.Fuzz(func(t *testing.T, rest string) {
+		object := `{` + rest + `,"id":"a-1"}`
+		var fields map[string]json.RawMessage
+		if json.Unmarshal([]byte(object), &fields) != nil {
+			return
+		}
+		var a MachineAction
+		if err := json.Unmarshal([]byte(object), &a); err != nil || a.ID != "a-1" {
+			t.Errorf("Unmarshal(%s) = %+v, %v; want the id", object, a, err)
+		}
+	})
+}
+
+// FuzzReadIdentity: a token that is read has a tenant, and no error shows the token.
+func FuzzReadIdentity(f *testing.F) {
+	f.Add("e30.eyJ0aWQiOiJ0In0.")
+	f.Add("a.b.c")
+	f.Add("e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"tid":"t","scp":"a b","roles":["x"],"azp":"p"}`)) + ".c2ln")
+	f.Fuzz(func(t *testing.T, token string) {
+		id, err := readIdentity(token, time.Time{})
+		if (err == nil) != (id.Tenant != "") || (err != nil && err != errUnreadableToken) {
+			t.Errorf("readIdentity(%q) = %+v, %v; want a tenant or the one error", token, id, err)
+		}
+	})
+}
