@@ -1,7 +1,6 @@
 package defender
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -243,6 +242,3 @@ func CloudKey(endpoint string) (string, error) {
 	}
 	return c.hosts[0], nil
 }
-
-// errNoCA is for a --ca-file that holds no certificate.
-var errNoCA = errors.New("no certificate in PEM form in it")

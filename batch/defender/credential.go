@@ -1,6 +1,7 @@
 package defender
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,11 +28,13 @@ type CredentialOptions struct {
 
 type maker func(CredentialOptions, Login) (azcore.TokenCredential, error)
 
-// makers in the order in which they are told.
-var makers = []struct {
+type login struct {
 	name string
 	make maker
-}{
+}
+
+// logins in the order in which they are told.
+var logins = []login{
 	{"default", newDefault},
 	{"environment", newEnvironment},
 	{"certificate", newCertificate},
@@ -46,7 +49,7 @@ var makers = []struct {
 // AuthNames returns the names that a login can be chosen by, the default first.
 func AuthNames() []string {
 	var names []string
-	for _, m := range makers {
+	for _, m := range logins {
 		names = append(names, m.name)
 	}
 	return names
@@ -55,19 +58,14 @@ func AuthNames() []string {
 // NewSource returns the source that o chooses. It looks at nothing but the name.
 func NewSource(o CredentialOptions) (Source, error) {
 	if o.Auth == "" {
-		o.Auth = makers[0].name
+		o.Auth = logins[0].name
 	}
-	i := slices.IndexFunc(makers, func(m struct {
-		name string
-		make maker
-	}) bool {
-		return m.name == o.Auth
-	})
+	i := slices.IndexFunc(logins, func(m login) bool { return m.name == o.Auth })
 	if i < 0 {
 		return nil, fmt.Errorf("login %q is not known, choose one of %s", o.Auth, strings.Join(AuthNames(), ", "))
 	}
 	source := Source(func(l Login) (azcore.TokenCredential, error) {
-		cred, err := makers[i].make(o, l)
+		cred, err := logins[i].make(o, l)
 		if err != nil {
 			return nil, badLogin(o.Auth, err)
 		}
@@ -231,8 +229,8 @@ func newBrowser(o CredentialOptions, l Login) (azcore.TokenCredential, error) {
 	})
 }
 
-func (o CredentialOptions) tenant() string { return firstOf(o.TenantID, os.Getenv("AZURE_TENANT_ID")) }
-func (o CredentialOptions) client() string { return firstOf(o.ClientID, os.Getenv("AZURE_CLIENT_ID")) }
+func (o CredentialOptions) tenant() string { return cmp.Or(o.TenantID, os.Getenv("AZURE_TENANT_ID")) }
+func (o CredentialOptions) client() string { return cmp.Or(o.ClientID, os.Getenv("AZURE_CLIENT_ID")) }
 
 // application is the pair that a login without a user needs.
 func (o CredentialOptions) application() (tenant, client string, err error) {
@@ -257,11 +255,4 @@ func (o CredentialOptions) userClient() (string, error) {
 
 func missing(what string) *Error {
 	return &Error{Class: BadIdentity, Message: "missing: " + what, Hint: "set it, or name another login with --auth"}
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

@@ -67,7 +67,7 @@ func (c *call) trace(ctx context.Context, sent *atomic.Bool) context.Context {
 	})
 }
 
-// never reports whether err shows that no connection was had. It serves
+// neverConnected reports whether err shows that no connection was had. It serves
 // transports that are not net/http's and do not trace.
 func neverConnected(err error) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {

@@ -1,6 +1,7 @@
 package defender
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -35,9 +36,13 @@ var (
 	offboardPermissions = []string{"Machine.Offboard"}
 	readRoles           = []string{"Machine.Read.All", "Machine.ReadWrite.All"}
 	readScopes          = []string{"Machine.Read", "Machine.ReadWrite", "Machine.Read.All", "Machine.ReadWrite.All"}
+	errUnreadableToken  = errors.New("the token cannot be read, so what it may do cannot be checked")
+)
+
+const (
+	// azureCLIApplication is the Azure CLI itself, for a user who signed in with az login.
 	azureCLIApplication = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 	grantWhere          = "Entra admin center > App registrations > the application > API permissions > Add a permission > APIs my organization uses > WindowsDefenderATP"
-	errUnreadableToken  = errors.New("the token cannot be read, so what it may do cannot be checked")
 )
 
 // Identity fetches a token, if none is at hand, and reads it.
@@ -67,31 +72,24 @@ func readIdentity(token string, expires time.Time) (Identity, error) {
 		return Identity{}, errUnreadableToken
 	}
 	var w struct {
-		TID, AppID, AZP, Aud, OID, Scp           text
-		UPN, PreferredUsername, UniqueName, Name text
-		Roles                                    texts
+		TID, AppID, AZP, Aud, OID, Scp, UPN text
+		PreferredUsername                   text `json:"preferred_username"`
+		UniqueName                          text `json:"unique_name"`
+		Roles                               texts
 	}
-	var named struct {
-		PreferredUsername text `json:"preferred_username"`
-		UniqueName        text `json:"unique_name"`
-	}
-	if json.Unmarshal(payload, &w) != nil || json.Unmarshal(payload, &named) != nil || w.TID == "" {
+	if json.Unmarshal(payload, &w) != nil || w.TID == "" {
 		return Identity{}, errUnreadableToken
 	}
-	id := Identity{
-		Tenant: string(w.TID), Application: string(w.AppID), Audience: string(w.Aud),
-		Roles: w.Roles, Scopes: strings.Fields(string(w.Scp)),
-		ObjectID: string(w.OID), Expires: expires,
-	}
-	if id.Application == "" {
-		id.Application = string(w.AZP) // so in tokens of the second version
-	}
-	for _, name := range []text{w.UPN, named.PreferredUsername, named.UniqueName} {
-		if id.User == "" {
-			id.User = string(name)
-		}
-	}
-	return id, nil
+	return Identity{
+		Tenant:      string(w.TID),
+		Application: string(cmp.Or(w.AppID, w.AZP)), // azp in tokens of the second version
+		Audience:    string(w.Aud),
+		Roles:       w.Roles,
+		Scopes:      strings.Fields(string(w.Scp)),
+		User:        string(cmp.Or(w.UPN, w.PreferredUsername, w.UniqueName)),
+		ObjectID:    string(w.OID),
+		Expires:     expires,
+	}, nil
 }
 
 // Delegated reports whether the token is a user's.
@@ -147,6 +145,9 @@ func (id Identity) missing(permission string) *Error {
 		granted = tidy(strings.Join(g, ", "))
 	}
 	hint := grantWhere + " > " + strings.ToUpper(kind[:1]) + kind[1:] + " permissions > " + permission + ", then Grant admin consent"
+	if !id.Delegated() {
+		hint += " (a managed identity: New-MgServicePrincipalAppRoleAssignment, it is not on that page)"
+	}
 	if id.Application == azureCLIApplication {
 		hint = "the Azure CLI's own application cannot be granted it: register one of your own and use --auth device-code --client-id, or az login --service-principal"
 	}

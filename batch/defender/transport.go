@@ -57,6 +57,9 @@ func newTransport(roots *x509.CertPool, connect time.Duration, http2 bool) *http
 	}
 }
 
+// errNoCA is for a --ca-file that holds no certificate.
+var errNoCA = errors.New("no certificate in PEM form in it")
+
 // roots are the system's certificates and those of file. Nil: the system's.
 func roots(file string) (*x509.CertPool, error) {
 	if file == "" {
