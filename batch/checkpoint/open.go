@@ -2,8 +2,10 @@ package checkpoint
 
 import (
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -45,18 +47,41 @@ func (s *Store) locked(fn func() error) error {
 func (s *Store) lock() *flock.Flock { return flock.New(s.path + "-lock") }
 
 func (s *Store) open() error {
-	fi, err := os.Stat(s.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	if _, err := os.Stat(s.path); errors.Is(err, fs.ErrNotExist) {
 		if err := create(s.path); err != nil {
 			return err
 		}
-	case err != nil:
+	}
+	if err := ours(s.path); err != nil {
 		return err
-	case fi.Size() == 0:
-		return fmt.Errorf("%w: the file is empty", ErrDamaged)
 	}
 	return s.connect()
+}
+
+// applicationID marks our databases: "MDOf" in the file's header.
+const applicationID = 0x4d444f66
+
+// ours looks at the header of a file before the database does, which would
+// change it: another program's database is not ours to touch.
+func ours(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	header := make([]byte, 100)
+	n, err := io.ReadFull(f, header)
+	switch {
+	case n == 0:
+		return fmt.Errorf("%w: the file is empty", ErrDamaged)
+	case err != nil:
+		return fmt.Errorf("%w: the file is cut", ErrDamaged)
+	case string(header[:16]) != "SQLite format 3\x00":
+		return fmt.Errorf("%w: the file is not a database", ErrDamaged)
+	case binary.BigEndian.Uint32(header[68:]) != applicationID:
+		return fmt.Errorf("%w: it is a database, but not a checkpoint", ErrDamaged)
+	}
+	return nil
 }
 
 // create makes an empty checkpoint beside path and moves it there whole, so
@@ -79,7 +104,7 @@ func create(path string) error {
 		return err
 	}
 	// Without a log: what is committed is in the file that is moved.
-	db, err := sql.Open("sqlite", dsn(fresh, "_txlock=immediate", "_pragma=journal_mode(DELETE)"))
+	db, err := sql.Open("sqlite", dsn(fresh, "_txlock=immediate", "_pragma=journal_mode(DELETE)", fmt.Sprintf("_pragma=application_id(%d)", applicationID)))
 	if err != nil {
 		return err
 	}
@@ -121,7 +146,7 @@ func (s *Store) connect() (err error) {
 	return nil
 }
 
-// check looks whether the file is whole, ours and of our schema.
+// check looks whether the file is whole and of our schema.
 func (s *Store) check() error {
 	var word string
 	if err := s.db.QueryRow("PRAGMA quick_check(1)").Scan(&word); err != nil {
@@ -130,13 +155,7 @@ func (s *Store) check() error {
 	if word != "ok" {
 		return fmt.Errorf("%w: %s", ErrDamaged, word)
 	}
-	var tables, versions int
-	if err := s.db.QueryRow("SELECT COUNT(*) FROM sqlite_master WHERE name = 'schema_version'").Scan(&tables); err != nil {
-		return err
-	}
-	if tables == 0 {
-		return fmt.Errorf("%w: it is a database, but not a checkpoint", ErrDamaged)
-	}
+	var versions int
 	if err := s.db.QueryRow("SELECT COUNT(*) FROM schema_version").Scan(&versions); err != nil {
 		return err
 	}

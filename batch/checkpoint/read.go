@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -26,7 +27,10 @@ func scanBatch(row scanner) (b Batch, err error) {
 		return b, err
 	}
 	b.Created, b.Simulated = fromMicros(created), simulated != 0
-	return b, json.Unmarshal([]byte(columns), &b.Columns)
+	if err := json.Unmarshal([]byte(columns), &b.Columns); err != nil {
+		return b, fmt.Errorf("%w: table batch, row %d: columns: %w", ErrDamaged, b.ID, err)
+	}
+	return b, nil
 }
 
 // FindBatch finds a tenant's batch by its name; ErrNoBatch if there is none.
@@ -79,7 +83,10 @@ func (s *taskScan) into() []any {
 
 func (s *taskScan) task() (Task, error) {
 	s.NotBefore, s.DoubtSince, s.DoubtUntil = fromMicros(s.notBefore), fromMicros(s.doubtSince), fromMicros(s.doubtUntil)
-	return s.Task, json.Unmarshal([]byte(s.extra), &s.Task.Extra)
+	if err := json.Unmarshal([]byte(s.extra), &s.Task.Extra); err != nil {
+		return s.Task, fmt.Errorf("%w: table task, row %d of batch %d: extra: %w", ErrDamaged, s.N, s.Batch, err)
+	}
+	return s.Task, nil
 }
 
 func scanTask(row scanner) (Task, error) {

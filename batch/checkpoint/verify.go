@@ -34,22 +34,23 @@ func (s *Store) VerifyAll(ctx context.Context) error {
 		if word != "ok" {
 			return s.wrap(fmt.Errorf("%w: %s", ErrDamaged, word))
 		}
-		if err := r.strays(); err != nil {
-			return err
-		}
-		ids, err := collect(r, "SELECT id FROM batch ORDER BY id", func(row scanner) (id int64, err error) {
-			return id, row.Scan(&id)
-		})
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if err := r.verify(id); err != nil {
-				return err
-			}
-		}
-		return nil
+		return r.verifyAll()
 	})
+}
+
+func (r Reader) verifyAll() error {
+	if err := r.strays(); err != nil {
+		return err
+	}
+	ids, err := collect(r, "SELECT id FROM batch ORDER BY id", func(row scanner) (id int64, err error) {
+		return id, row.Scan(&id)
+	})
+	for _, id := range ids {
+		if err := r.verify(id); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // strays finds rows whose batch is not there, and quotas without their clock.
