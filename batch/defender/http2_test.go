@@ -37,7 +37,7 @@ func TestHTTP2Refusals(t *testing.T) {
 	}
 	for _, test := range tests {
 		server := newRawServer(t, test.refuse)
-		c := connect(t, defender.Config{Endpoint: server.url, CAFile: server.ca, Timeout: 5 * time.Second}, defender.FixedSource(fixedCredential{testToken}))
+		c := connect(t, defender.Config{Endpoint: server.url, CAFile: server.ca, Timeout: 20 * time.Second}, defender.FixedSource(fixedCredential{testToken}))
 		_, x, err := c.Offboard(t.Context(), device, "c", nil)
 		if defender.ClassOf(err) != defender.InDoubt || !x.Sent {
 			t.Errorf("%s: Offboard() = %+v, %v; want in doubt, sent", test.reason, x, err)

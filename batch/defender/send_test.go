@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mde-offboard/batch/defender"
@@ -73,8 +74,6 @@ func TestGateStopsARequest(t *testing.T) {
 // TestFaults takes what can happen to a connection to what it means. Each row
 // counts the requests that the server read.
 func TestFaults(t *testing.T) {
-	hang := make(chan struct{})
-	defer close(hang)
 	tests := []struct {
 		reason    string
 		handler   http.HandlerFunc
@@ -95,14 +94,6 @@ func TestFaults(t *testing.T) {
 			io.Copy(io.Discard, r.Body)
 			panic(http.ErrAbortHandler)
 		}, defender.InDoubt, defender.Outage, 0},
-		{"no answer in time", func(w http.ResponseWriter, r *http.Request) {
-			<-hang
-		}, defender.InDoubt, defender.Outage, 0},
-		{"body without end", func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(200)
-			w.(http.Flusher).Flush()
-			<-hang
-		}, defender.InDoubt, defender.Outage, 200},
 		{"answer too large", func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, `{"id":"`+strings.Repeat("a", 2<<20)+`"}`)
 		}, defender.InDoubt, defender.Outage, 200},
@@ -116,7 +107,7 @@ func TestFaults(t *testing.T) {
 			}))
 			server.EnableHTTP2 = http2
 			server.StartTLS()
-			cfg := defender.Config{Endpoint: server.URL, CAFile: caFile(t, server), Timeout: 200 * time.Millisecond}
+			cfg := defender.Config{Endpoint: server.URL, CAFile: caFile(t, server)}
 			c := connect(t, cfg, defender.FixedSource(fixedCredential{testToken}))
 			_, x, err := c.Offboard(t.Context(), device, "c", nil)
 			if got := defender.ClassOf(err); got != test.post || !x.Sent || x.Status != test.status {
@@ -131,6 +122,51 @@ func TestFaults(t *testing.T) {
 			}
 			server.CloseClientConnections()
 		}
+	}
+}
+
+// TestTimeout: what was sent and not answered in time is in doubt, whether it
+// took effect or not.
+func TestTimeout(t *testing.T) {
+	tests := []struct {
+		faults string
+		status bool // an answer began
+	}{
+		{"hang-before", false},
+		{"hang-after", false},
+		{"slow=90s", true},
+	}
+	for _, test := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			s, err := simulator.New(simulator.Options{AnyDevice: true, Faults: test.faults, Success: 201})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			c := connect(t, defender.Config{Endpoint: s.URL(), AuthorityHost: s.URL(), Transport: s.Transport()}, secretSource)
+			_, x, err := c.Offboard(t.Context(), device, "c", nil)
+			if defender.ClassOf(err) != defender.InDoubt || !x.Sent || (x.Status == 201) != test.status {
+				t.Errorf("%s: Offboard() = %+v, %v; want in doubt, sent, answer begun %v", test.faults, x, err, test.status)
+			}
+			if !strings.Contains(err.Error(), "no answer within 1m0s") || x.Over.Sub(x.At) != time.Minute {
+				t.Errorf("%s: Offboard() = %v after %v; want an error that names the time-out, after a minute", test.faults, err, x.Over.Sub(x.At))
+			}
+		})
+	}
+}
+
+// TestCallerLeavesInFlight: the request had arrived.
+func TestCallerLeavesInFlight(t *testing.T) {
+	gone := errors.New("gone")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	c := newClient(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		cancel(gone)
+		<-r.Context().Done()
+	}), nil)
+	_, x, err := c.Offboard(ctx, device, "c", nil)
+	if defender.ClassOf(err) != defender.InDoubt || !x.Sent || !errors.Is(err, gone) {
+		t.Errorf("Offboard() = %+v, %v; want in doubt, sent, since the caller has left", x, err)
 	}
 }
 
