@@ -89,7 +89,10 @@ func New(cfg Config, source Source) (*Client, error) {
 		guard:   &guard{http: strings.HasPrefix(target.Endpoint, "http:")},
 	}
 	c.login = newLogin(target, networks.writes, logger, c.version)
-	return c, c.Refresh()
+	if err := c.Refresh(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Target is where the client calls.

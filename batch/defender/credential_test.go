@@ -65,6 +65,11 @@ func TestCredentials(t *testing.T) {
 			t.Setenv("AZURE_FEDERATED_TOKEN_FILE", file(t, "token", []byte(token)))
 			return nil
 		}},
+		// Before managed identities, whose cache outlives a test: it is the process's.
+		{"Azure CLI, found behind something at the metadata service's address", "default", true, func(t *testing.T, s *simulator.Server, cfg *defender.Config, _ *defender.CredentialOptions) func() {
+			cfg.Transport = virtualMachine{s.Transport(), answer(403, "", "unreachable")}
+			return standIn(t, s, "az")
+		}},
 		{"managed identity of the system, App Service", "managed-identity", false, func(t *testing.T, s *simulator.Server, _ *defender.Config, _ *defender.CredentialOptions) func() {
 			metadata := httptest.NewServer(s.Metadata())
 			t.Cleanup(metadata.Close)

@@ -85,6 +85,12 @@ func entraError(err error) string {
 	return tidy(description)
 }
 
+// denied reports whether an authority has answered and said no.
+func denied(err error) bool {
+	failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err)
+	return ok && failed.RawResponse != nil
+}
+
 // attempts returns one line for each credential of a chain. In the chain's
 // message each has a line behind one tab, and what belongs to it behind two.
 func attempts(message string) []string {

@@ -98,7 +98,7 @@ func (g *guarded) GetToken(ctx context.Context, o policy.TokenRequestOptions) (a
 		o.Claims = freshClaims
 	}
 	token, err := g.inner.GetToken(ctx, o)
-	if err != nil && forced && seen.snapshot().requests == 0 {
+	if err != nil && forced && !seen.snapshot().down && !denied(err) {
 		// A command-line tool takes no claims. It has a cache of its own, which
 		// nobody gets round.
 		o.Claims = ""
