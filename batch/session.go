@@ -58,14 +58,11 @@ func (e *ErrOtherRunner) Error() string {
 // that died left open is put in doubt. The lock is the system's, so it ends
 // with its process, however that ends.
 func (s *Session) Open(ctx context.Context, name string) (*Open, error) {
-	o := &Open{s: s, name: name, lock: flock.New(s.lockFile(name))}
-	ok, err := o.lock.TryLock()
+	lock, err := s.lock(ctx, "batch", name)
 	if err != nil {
-		return nil, fmt.Errorf("lock of batch %q: %w", name, err)
+		return nil, err
 	}
-	if !ok {
-		return nil, s.otherRunner(ctx, name)
-	}
+	o := &Open{s: s, name: name, lock: lock}
 	if err := o.load(ctx); err != nil {
 		o.Close()
 		return nil, err
@@ -76,14 +73,35 @@ func (s *Session) Open(ctx context.Context, name string) (*Open, error) {
 // Close lets other processes work on the batch.
 func (o *Open) Close() error { return o.lock.Close() }
 
-// lockFile is never deleted: a process that waits for it must not wait for a
-// file that has no name any more.
-func (s *Session) lockFile(name string) string {
-	h := sha256.Sum256([]byte(s.Key.Cloud + "|" + s.Key.Tenant + "|" + name))
-	return s.Store.Path() + "-batch-" + hex.EncodeToString(h[:6]) + "-lock"
+// What runs do. One of whatTrack only watches: it may stand beside one of the
+// others, and has a lock of its own.
+const (
+	whatTrack  = "track"
+	whatCancel = "cancel"
+)
+
+// lock takes what only one process at a time may have: a batch, or the tracking
+// of one. If another has it, the error is an *ErrOtherRunner.
+func (s *Session) lock(ctx context.Context, what, name string) (*flock.Flock, error) {
+	lock := flock.New(s.lockFile(what, name))
+	ok, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock of %s %q: %w", what, name, err)
+	}
+	if !ok {
+		return nil, s.otherRunner(ctx, name, what == whatTrack)
+	}
+	return lock, nil
 }
 
-func (s *Session) otherRunner(ctx context.Context, name string) error {
+// lockFile is never deleted: a process that waits for it must not wait for a
+// file that has no name any more.
+func (s *Session) lockFile(what, name string) string {
+	h := sha256.Sum256([]byte(s.Key.Cloud + "|" + s.Key.Tenant + "|" + name))
+	return s.Store.Path() + "-" + what + "-" + hex.EncodeToString(h[:6]) + "-lock"
+}
+
+func (s *Session) otherRunner(ctx context.Context, name string, tracks bool) error {
 	e := &ErrOtherRunner{Name: name}
 	err := s.Store.View(ctx, func(r checkpoint.Reader) error {
 		b, err := r.FindBatch(s.Key.Cloud, s.Key.Tenant, name)
@@ -92,7 +110,7 @@ func (s *Session) otherRunner(ctx context.Context, name string) error {
 		}
 		runs, err := r.Runs(b.ID)
 		for _, run := range runs {
-			if run.Ended.IsZero() {
+			if run.Ended.IsZero() && (run.What == whatTrack) == tracks {
 				e.Run = run
 			}
 		}
@@ -133,63 +151,6 @@ func (o *Open) load(ctx context.Context) error {
 		}
 		o.Tasks, err = r.Tasks(o.Batch.ID)
 		return err
-	})
-}
-
-// recover ends what a dead runner left open. Its calls can take effect until
-// its grace after its last sign of life has passed; their tasks are in doubt.
-func (o *Open) recover(ctx context.Context) error {
-	var dead []checkpoint.Run
-	var open []checkpoint.Attempt
-	tasks := map[int64]checkpoint.Task{}
-	err := o.s.Store.View(ctx, func(r checkpoint.Reader) error {
-		runs, err := r.Runs(o.Batch.ID)
-		if err != nil {
-			return err
-		}
-		for _, run := range runs {
-			if run.Ended.IsZero() {
-				dead = append(dead, run)
-			}
-		}
-		if open, err = r.OpenAttempts(o.Batch.ID); err != nil || len(open) == 0 {
-			return err
-		}
-		all, err := r.Tasks(o.Batch.ID)
-		for _, t := range all {
-			tasks[t.N] = t
-		}
-		return err
-	})
-	if err != nil || len(dead)+len(open) == 0 {
-		return err
-	}
-	now := o.s.Clock.Now()
-	until := map[int64]time.Time{}
-	return o.s.Store.Update(func(tx *checkpoint.Tx) error {
-		for _, run := range dead {
-			until[run.ID] = run.Alive.Add(run.Grace)
-			if _, err := tx.Append(o.Batch.ID, checkpoint.Event{Kind: "died", At: now, Run: run.ID,
-				End: &checkpoint.RunEnd{Run: run.ID, At: run.Alive, Why: "stopped without a word", Code: -1}}); err != nil {
-				return err
-			}
-		}
-		for _, a := range open {
-			over, ok := until[a.Run]
-			if !ok {
-				over = now.Add(time.Minute) // its run has ended, but for this write
-			}
-			e := checkpoint.Event{Kind: "recover", At: now, Run: a.Run,
-				Outcome: []checkpoint.Outcome{{Attempt: a.ID, Over: over, Outcome: "not known: the runner stopped"}}}
-			if t, ok := tasks[a.N]; ok && t.Status == checkpoint.Sending && t.Attempt == a.ID {
-				e.Tasks = []checkpoint.TaskChange{{N: a.N, Status: checkpoint.InDoubt, Reason: ptr("the runner stopped before the answer was known"),
-					Attempts: ptr(t.Attempts + 1), DoubtSince: ptr(a.Reserved), DoubtUntil: &over}}
-			}
-			if _, err := tx.Append(o.Batch.ID, e); err != nil {
-				return err
-			}
-		}
-		return nil
 	})
 }
 
@@ -290,13 +251,17 @@ func (r *Runner) Finish(stop *Stop) (int, error) {
 	if stop != nil {
 		why = stop.Error()
 	}
-	now := r.clock.Now()
-	err := r.store.Update(func(tx *checkpoint.Tx) error {
-		_, err := tx.Append(r.batch, checkpoint.Event{Kind: "end", At: now, Run: r.run,
-			End: &checkpoint.RunEnd{Run: r.run, At: now, Why: why, Code: c}})
+	return c, r.end(why, c)
+}
+
+// end writes how the run ended.
+func (c *caller) end(why string, code int) error {
+	now := c.clock.Now()
+	return c.store.Update(func(tx *checkpoint.Tx) error {
+		_, err := tx.Append(c.batch, checkpoint.Event{Kind: "end", At: now, Run: c.run,
+			End: &checkpoint.RunEnd{Run: c.run, At: now, Why: why, Code: code}})
 		return err
 	})
-	return c, err
 }
 
 // BatchID is the id of the batch in the checkpoint.

@@ -1,0 +1,149 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/defender"
+)
+
+// TrackOptions say for how long the actions of a batch are watched. The zero
+// value looks once.
+type TrackOptions struct {
+	Every      time.Duration // between two looks, while actions are fresh
+	UntilFinal bool          // look until every action is final or missing
+	For        time.Duration // and no longer than this; with it alone, too, it looks again
+}
+
+// next is how long to wait for the next look: a tenth of the age of the youngest
+// open action. A device that was not online for a day will not be within the
+// next minute, and its answer is not worth a call a minute.
+func (o TrackOptions) next(youngest time.Duration) time.Duration {
+	return min(max(o.Every, youngest/10), max(o.Every, 15*time.Minute))
+}
+
+// Track asks Defender how the actions of a batch went and writes what has
+// changed, once or until all are final. It does not need the batch: a run may
+// be at work on it at the same time, and what that one sends is watched too. A
+// second tracker of the same batch gets an *ErrOtherRunner.
+//
+// What it says of an action is what Defender says, in Defender's words. An
+// action that is not there counts as open for two minutes, since reads lag, and
+// as missing then.
+func (s *Session) Track(ctx context.Context, name string, t TrackOptions, opt Options, show func(Tracking)) (Tracking, *Stop, error) {
+	lock, err := s.lock(ctx, whatTrack, name)
+	if err != nil {
+		return Tracking{}, nil, err
+	}
+	defer lock.Close()
+	b, err := s.known(ctx, name)
+	if err != nil {
+		return Tracking{}, nil, err
+	}
+	if err := s.recover(ctx, b.ID, func(run checkpoint.Run) (bool, error) { return run.What == whatTrack, nil }); err != nil {
+		return Tracking{}, nil, err
+	}
+	w := &tracker{watcher: s.watcher(b, &opt), s: s, opt: t, show: show}
+	state, stop, err := w.watch(ctx)
+	if err == nil && w.run != 0 {
+		why, code := "done", state.Code()
+		if stop != nil {
+			why, code = stop.Error(), stop.Code
+		}
+		err = w.end(why, code)
+	}
+	return state, stop, err
+}
+
+// known finds a batch of this tenant that was begun by this application.
+func (s *Session) known(ctx context.Context, name string) (b checkpoint.Batch, err error) {
+	err = s.Store.View(ctx, func(r checkpoint.Reader) (err error) {
+		b, err = r.FindBatch(s.Key.Cloud, s.Key.Tenant, name)
+		return err
+	})
+	if errors.Is(err, checkpoint.ErrNoBatch) {
+		return b, &Stop{Why: fmt.Sprintf("batch %q", name), Err: err, Code: CodeUsage,
+			Hint: "mde-offboard status lists the batches; they are kept by tenant"}
+	}
+	if err == nil && b.Key.Application != s.Key.Application {
+		err = &Stop{Why: fmt.Sprintf("batch %q was begun by application %s, and this is %s", name, b.Key.Application, s.Key.Application),
+			Code: CodeUsage, Hint: "sign in as that application"}
+	}
+	return b, err
+}
+
+// tracker watches the actions of one batch.
+type tracker struct {
+	*watcher
+	s    *Session
+	opt  TrackOptions
+	show func(Tracking)
+}
+
+// watch looks until there is nothing more to see, or no more time.
+func (w *tracker) watch(ctx context.Context) (state Tracking, stop *Stop, err error) {
+	began := time.Now()
+	for {
+		state, err = w.round(ctx)
+		if err != nil {
+			if isOurs(err) {
+				return state, nil, err
+			}
+			return state, readStop(err), nil
+		}
+		left := w.opt.For - time.Since(began)
+		if state.Open == 0 || !w.opt.UntilFinal && w.opt.For == 0 || w.opt.For > 0 && left <= 0 {
+			w.tell(state)
+			return state, nil, nil
+		}
+		d := w.opt.next(state.Youngest)
+		if w.opt.For > 0 {
+			d = min(d, left) // a last look when the time is up
+		}
+		state.Next = w.clock.Now().Add(d)
+		w.tell(state)
+		if wait(ctx, d) != nil {
+			return state, asStop(context.Canceled), nil
+		}
+	}
+}
+
+func (w *tracker) tell(state Tracking) {
+	if w.show != nil {
+		w.show(state)
+	}
+}
+
+// round makes one look and says what it has shown.
+func (w *tracker) round(ctx context.Context) (state Tracking, err error) {
+	tasks, err := w.tasks()
+	if err != nil {
+		return state, err
+	}
+	changed := 0
+	if slices.ContainsFunc(tasks, func(t checkpoint.Task) bool { return isOpen(&t) }) {
+		if w.run == 0 {
+			if err := w.begin(w.s, whatTrack, "changes nothing"); err != nil {
+				return state, err
+			}
+		}
+		if changed, err = w.look(ctx, tasks); err != nil {
+			return tally(tasks, w.serverTime(w.clock.Now())), err
+		}
+	}
+	state = tally(tasks, w.serverTime(w.clock.Now()))
+	state.Batch, state.Simulated, state.Changed = w.about.Name, w.about.Simulated, changed
+	return state, nil
+}
+
+// readStop says why a command ends that could not read actions.
+func readStop(err error) *Stop {
+	if defender.ClassOf(err) == defender.Forbidden {
+		return &Stop{Why: "machine actions may not be read", Err: err, Code: CodeError, Hint: "grant Machine.Read.All"}
+	}
+	return asStop(err)
+}
