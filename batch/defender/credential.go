@@ -179,6 +179,8 @@ func newCertificate(o CredentialOptions, l Login) (azcore.TokenCredential, error
 
 func newManagedIdentity(o CredentialOptions, l Login) (azcore.TokenCredential, error) {
 	mi := &azidentity.ManagedIdentityCredentialOptions{ClientOptions: l.Options}
+	// azidentity's six keep someone outside of Azure waiting for minutes.
+	mi.Retry.MaxRetries = 3
 	if id := o.client(); id != "" {
 		mi.ID = azidentity.ClientID(id)
 	}

@@ -86,3 +86,43 @@ func TestAuthorityDown(t *testing.T) {
 		}
 	})
 }
+
+// TestMetadataDown: on a machine that is in Azure, a metadata service that does
+// not answer is an outage once it has given a token; before, there is none.
+func TestMetadataDown(t *testing.T) {
+	clearEnvironment(t)
+	synctest.Test(t, func(t *testing.T) {
+		// An application of its own: the cache of managed identities is the process's.
+		const application = "51317a7e-0000-4000-8000-0000000000b0"
+		s, err := simulator.New(simulator.Options{AnyDevice: true, Application: application, TokenLife: 5 * time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		source, err := defender.NewSource(defender.CredentialOptions{Auth: "managed-identity", ClientID: application})
+		if err != nil {
+			t.Fatal(err)
+		}
+		down := true
+		network := roundTripper(func(r *http.Request) (*http.Response, error) {
+			if down && r.URL.Host == "169.254.169.254" {
+				return nil, &net.OpError{Op: "dial", Err: errors.New("no route")}
+			}
+			return virtualMachine{s.Transport(), s.Metadata()}.RoundTrip(r)
+		})
+		c := connect(t, defender.Config{Endpoint: s.URL(), AuthorityHost: s.URL(), Transport: network}, source)
+		if _, err := c.Identity(t.Context()); defender.ClassOf(err) != defender.BadIdentity {
+			t.Errorf("Identity() without a metadata service = %v; want a bad identity", err)
+		}
+		down = false
+		if _, _, err := c.Offboard(t.Context(), device, "c", nil); err != nil {
+			t.Fatalf("Offboard() with a metadata service = %v; want success", err)
+		}
+		down = true
+		time.Sleep(10 * time.Minute)
+		_, x, err := c.Offboard(t.Context(), "1"+device[1:], "c", nil)
+		if defender.ClassOf(err) != defender.NotSent || x.Sent {
+			t.Errorf("Offboard() with the metadata service gone = %+v, %v; want not sent", x, err)
+		}
+	})
+}
