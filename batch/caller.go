@@ -68,6 +68,9 @@ func (a *attempt) gate(ctx context.Context, previous *defender.Exchange) error {
 	if c.halted.Load() {
 		return errHalted
 	}
+	if until, stop := c.opt.closed(c.clock.Now()); stop != nil || !until.IsZero() {
+		return errClosed
+	}
 	jumps, err := c.trustClock()
 	if err != nil {
 		return err
@@ -183,7 +186,7 @@ func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 		e.Hold = &checkpoint.HoldSet{Key: c.key.String(), Kind: "*", Until: now.Add(r.hold), Why: r.holdWhy}
 	}
 	a.id = 0
-	return c.store.Update(func(tx *checkpoint.Tx) error {
+	err := c.store.Update(func(tx *checkpoint.Tx) error {
 		if !r.Date.IsZero() {
 			// The exchange's times are of the clock that cannot be set; what
 			// counts is their distance from now.
@@ -198,6 +201,10 @@ func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 		_, err := tx.Append(c.batch, e)
 		return err
 	})
+	if err == nil && e.Hold != nil {
+		c.opt.logger().Warn(LogHold, until([]any{"reason", e.Hold.Why}, e.Hold.Until)...)
+	}
+	return err
 }
 
 // serverTime turns a moment of our clock into the server's, as far as known.
@@ -308,7 +315,7 @@ func (c *caller) again(ctx context.Context, err error, x defender.Exchange) (boo
 	switch {
 	case errors.Is(err, errHalted), ctx.Err() != nil:
 		return false, err
-	case errors.As(err, &no), errors.Is(err, errStale):
+	case errors.As(err, &no), errors.Is(err, errStale), errors.Is(err, errClosed):
 		return true, nil
 	case errors.Is(err, checkpoint.ErrDisk):
 		return false, err
@@ -332,6 +339,9 @@ func (c *caller) slot(ctx context.Context, kind string) error {
 	for {
 		if c.halted.Load() {
 			return errHalted
+		}
+		if err := c.hours(ctx); err != nil {
+			return err
 		}
 		v, err := c.store.Judge(c.opt.budget(c.key, kind), c.clock.Now)
 		if err != nil {

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"mde-offboard/batch/checkpoint"
@@ -24,8 +25,13 @@ type Options struct {
 
 	MaxFailures Threshold
 
-	// Allowed maps a moment to the first from it on at which calling is
-	// allowed; nil: always. Wait says to wait for it instead of stopping.
+	// Log gets the events of a run; nil: none.
+	Log *slog.Logger
+
+	// Hours says what Allowed is, for people. Allowed maps a moment to the
+	// first from it on at which calling is allowed, look-ups included; nil:
+	// always. Wait says to wait for it instead of stopping.
+	Hours   string
 	Allowed func(time.Time) time.Time
 	Wait    bool
 	Until   time.Time // no call from then on; zero: no end

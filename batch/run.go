@@ -50,11 +50,12 @@ type Runner struct {
 		tries int
 		why   string
 	}
-	stopping *Stop
-	cancel   context.CancelFunc // of waits and reads
-	waitFor  string
-	waitTill time.Time
-	forecast struct {
+	stopping   *Stop
+	cancel     context.CancelFunc // of waits and reads
+	waitFor    string
+	waitTill   time.Time
+	waitLogged string // the last wait that the log was told of
+	forecast   struct {
 		made time.Time
 		at   time.Time
 		why  string
@@ -81,8 +82,9 @@ func (r *Runner) Run(ctx, hard context.Context) (stop *Stop) {
 	ctx, r.cancel = context.WithCancel(ctx)
 	defer r.cancel()
 
-	if err := r.lookFirst(ctx); err != nil {
-		r.stop(asStop(err))
+	r.untilOpen(ctx)
+	if r.stopping == nil {
+		r.stop(asStop(r.lookFirst(ctx)))
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -158,9 +160,14 @@ func (r *Runner) dispatch(ctx, hard context.Context) (wake time.Duration, more b
 	now := r.clock.Now()
 	wakes := []time.Time{now.Add(time.Minute)}
 	r.promote(now, &wakes)
-	r.lookUp(ctx, now, &wakes)
-	if len(r.ready) > 0 {
-		r.send(hard, now, &wakes)
+	if until, ok := r.closed(now); !ok {
+		r.waitFor, r.waitTill = errClosed.Error(), until
+		wakes = append(wakes, until)
+	} else {
+		r.lookUp(ctx, now, &wakes)
+		if len(r.ready) > 0 {
+			r.send(hard, now, &wakes)
+		}
 	}
 	if blocked := r.blocked(); blocked != "" {
 		r.stop(&Stop{Why: "what is left is in flight or in doubt in batch " + strconv.Quote(blocked), Code: CodeStopped,
@@ -216,9 +223,7 @@ func (r *Runner) send(hard context.Context, now time.Time, wakes *[]time.Time) {
 		}
 		room = min(room, 1-r.flying)
 	}
-	if until, ok := r.closed(now); !ok {
-		r.waitFor, r.waitTill = "outside the allowed hours", until
-		*wakes = append(*wakes, until)
+	if r.limited() {
 		return
 	}
 	if r.opt.Limit > 0 {
@@ -251,29 +256,6 @@ func (r *Runner) send(hard context.Context, now time.Time, wakes *[]time.Time) {
 	}
 }
 
-// closed says until when calling is not allowed; ok if it is.
-func (r *Runner) closed(now time.Time) (until time.Time, ok bool) {
-	switch {
-	case !r.opt.Until.IsZero() && !now.Before(r.opt.Until):
-		r.stop(&Stop{Why: "the time is up", Code: CodeStopped})
-		return now, false
-	case r.opt.Limit > 0 && r.sentCalls >= r.opt.Limit && r.flying == 0:
-		r.stop(&Stop{Why: fmt.Sprintf("%d calls were made, as --limit says", r.sentCalls), Code: CodeStopped})
-		return now, false
-	case r.opt.Allowed == nil:
-		return now, true
-	}
-	open := r.opt.Allowed(now)
-	if !open.After(now) {
-		return now, true
-	}
-	if !r.opt.Wait {
-		r.stop(&Stop{Why: "the allowed hours are over", Code: CodeStopped,
-			Hint: "run the same command again from " + open.Format("Mon 2006-01-02 15:04 MST") + " on"})
-	}
-	return open, false
-}
-
 // offboard makes one call for a task and writes what became of it.
 func (r *Runner) offboard(hard context.Context, w *work) ended {
 	tag := ""
@@ -285,11 +267,7 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 	reserved := sync.OnceFunc(func() { r.opened.Add(-1) })
 	defer reserved()
 	gate := func(ctx context.Context, previous *defender.Exchange) error {
-		now := r.clock.Now()
-		if r.opt.Allowed != nil && r.opt.Allowed(now).After(now) {
-			return errClosed
-		}
-		w.sent = now
+		w.sent = r.clock.Now()
 		defer reserved()
 		return a.gate(ctx, previous)
 	}
@@ -302,10 +280,12 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 		return r.unsent(w, err)
 	}
 	v := r.opt.decide(w, action, x, err, r.clock.Now())
-	if err := a.over(outcomeOf(v.word, err, x), &v.task); err != nil {
+	out := outcomeOf(v.word, err, x)
+	if err := a.over(out, &v.task); err != nil {
 		return ended{w: w, err: err}
 	}
 	w.apply(v.task)
+	r.logOutcome(w, v, x, out.Outcome)
 	switch {
 	case defender.ClassOf(err) == defender.Unauthorized:
 		return ended{w: w, v: v, err: r.refused(x, err)}
@@ -314,8 +294,6 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 	}
 	return ended{w: w, v: v}
 }
-
-var errClosed = errors.New("outside the allowed hours")
 
 // unsent says what to do with a task whose call did not leave.
 func (r *Runner) unsent(w *work, err error) ended {
@@ -431,6 +409,7 @@ func (r *Runner) outage(why string) {
 	r.out.why = why
 	r.out.until = r.clock.Now().Add(r.jitter(backoff(r.out.tries)))
 	r.out.tries++
+	r.opt.logger().Warn(LogOutage, until([]any{"batch", r.name, "reason", why}, r.out.until)...)
 }
 
 // jitter varies a wait by a fifth either way, so that runners do not march in step.

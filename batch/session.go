@@ -278,7 +278,7 @@ func (o *Options) described() map[string]any {
 	}
 	return map[string]any{"windows": windows, "sharedBudget": o.SharedBudget, "workers": o.Workers, "timeout": o.Timeout.String(),
 		"settleWait": o.SettleWait.String(), "maxAttempts": o.MaxAttempts, "maxOutage": o.MaxOutage.String(), "commentTag": !o.NoTag,
-		"again": o.Again, "maxFailures": o.MaxFailures.String(), "lookUps": !o.NoReads}
+		"again": o.Again, "hours": o.Hours, "limit": o.Limit, "maxFailures": o.MaxFailures.String(), "lookUps": !o.NoReads}
 }
 
 // Write puts a plan that sends nothing into the batch: lines that moved, left

@@ -196,6 +196,7 @@ func (r *Runner) found(l *looked) {
 	for i, w := range settled {
 		w.apply(changes[i])
 		r.recount(w)
+		r.opt.logger().Info(LogSettle, r.task(w)...)
 		if w.Status == checkpoint.Pending {
 			r.later = append(r.later, w)
 			continue

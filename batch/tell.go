@@ -9,6 +9,7 @@ import (
 
 // tell shows how the run stands.
 func (r *Runner) tell() {
+	r.logWait()
 	if r.show == nil {
 		return
 	}

@@ -1,0 +1,89 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// errClosed says that a call came too late for the hours that are allowed.
+var errClosed = errors.New("outside the allowed hours")
+
+// closed says until when calling is not allowed at a moment, or why there will
+// be no call any more; both are zero while it is allowed.
+func (o *Options) closed(now time.Time) (until time.Time, stop *Stop) {
+	if !o.Until.IsZero() && !now.Before(o.Until) {
+		return until, &Stop{Why: "the time is up", Code: CodeStopped}
+	}
+	if o.Allowed == nil {
+		return until, nil
+	}
+	open := o.Allowed(now)
+	if !open.After(now) {
+		return until, nil
+	}
+	if !o.Wait {
+		return until, &Stop{Why: errClosed.Error(), Code: CodeStopped,
+			Hint: "run the same command again from " + open.Format("Mon 2006-01-02 15:04 MST") + " on, or give --wait"}
+	}
+	return open, nil
+}
+
+// closed says until when this run must not call; ok if it may. It ends the run
+// when there is nothing to wait for.
+func (r *Runner) closed(now time.Time) (until time.Time, ok bool) {
+	if len(r.ready)+len(r.later)+len(r.doubt) == 0 {
+		return now, true // nothing is left to be called
+	}
+	until, stop := r.opt.closed(now)
+	if stop != nil {
+		r.stop(stop)
+		return now, false
+	}
+	return until, until.IsZero()
+}
+
+// untilOpen waits, before the first call of a run, for the hours.
+func (r *Runner) untilOpen(ctx context.Context) {
+	for ctx.Err() == nil && r.stopping == nil {
+		until, ok := r.closed(r.clock.Now())
+		if ok {
+			return
+		}
+		r.waitFor, r.waitTill = errClosed.Error(), until
+		r.tell()
+		wait(ctx, time.Second)
+	}
+}
+
+// hours waits until calls are allowed, in steps: the time that has passed, which
+// a timer knows, is not that of a wall clock that is set or of a machine that
+// sleeps. It returns the reason if there is nothing to wait for.
+func (c *caller) hours(ctx context.Context) error {
+	for {
+		now := c.clock.Now()
+		until, stop := c.opt.closed(now)
+		if stop != nil {
+			return stop
+		}
+		if until.IsZero() {
+			return nil
+		}
+		if err := wait(ctx, min(time.Minute, until.Sub(now))); err != nil {
+			return err
+		}
+	}
+}
+
+// limited says whether the run has made as many calls as it may, and ends it
+// when none of them is in doubt any more.
+func (r *Runner) limited() bool {
+	if r.opt.Limit == 0 || r.sentCalls < r.opt.Limit {
+		return false
+	}
+	if r.flying == 0 && !r.looking && len(r.doubt) == 0 {
+		r.stop(&Stop{Why: fmt.Sprintf("%d calls were made, as --limit says", r.sentCalls), Code: CodeStopped})
+	}
+	return true
+}
