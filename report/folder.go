@@ -72,6 +72,7 @@ func (f *Folder) write(ctx context.Context, r checkpoint.Reader, a *audit, opt F
 		{"failed.csv", func(w io.Writer) error { return writeSome(r, b, w, opt, checkpoint.Refused, checkpoint.Failed) }},
 		{"pending.csv", func(w io.Writer) error { return writeSome(r, b, w, opt, checkpoint.Pending, checkpoint.InDoubt) }},
 		{"audit.json", func(w io.Writer) error { return a.writeJSON(w, r) }},
+		{"audit.html", func(w io.Writer) error { return a.writePage(w, r) }},
 	} {
 		if err := f.add(ctx, m, file.name, file.fill); err != nil {
 			return err

@@ -48,7 +48,7 @@ func TestFolderGolden(t *testing.T) {
 	w := newWorld(t)
 	small(w)
 	files := contents(t, write(t, w, FolderOptions{}))
-	want := []string{"audit.json", "failed.csv", "manifest.json", "pending.csv", "results.csv"}
+	want := []string{"audit.html", "audit.json", "failed.csv", "manifest.json", "pending.csv", "results.csv"}
 	if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, want) {
 		t.Errorf("files = %v; want %v", got, want)
 	}

@@ -1,0 +1,149 @@
+package report
+
+import (
+	"slices"
+	"time"
+)
+
+// axisWidth is the width of a chart in units of its own.
+const axisWidth = 1000.0
+
+// axis maps time to the width of a chart. Long times in which nothing ran are
+// cut out, so that nights of work a week apart can still be read.
+type axis struct {
+	parts []stretch
+}
+
+// stretch is a time that is shown to scale.
+type stretch struct {
+	from, to time.Time
+	x, w     float64
+}
+
+// newAxis shows all busy times. What lies between them is shown too, unless it
+// is longer than an hour and than a quarter of all that is busy.
+func newAxis(busy []stretch) axis {
+	slices.SortFunc(busy, func(a, b stretch) int { return a.from.Compare(b.from) })
+	total := time.Duration(0)
+	for _, s := range busy {
+		total += s.to.Sub(s.from)
+	}
+	var x axis
+	for _, s := range busy {
+		if n := len(x.parts); n > 0 && s.from.Sub(x.parts[n-1].to) <= max(time.Hour, total/4) {
+			if s.to.After(x.parts[n-1].to) {
+				x.parts[n-1].to = s.to
+			}
+			continue
+		}
+		x.parts = append(x.parts, stretch{from: s.from, to: s.to})
+	}
+	x.lay()
+	return x
+}
+
+// lay gives each part its place.
+func (x *axis) lay() {
+	shown := time.Duration(0)
+	for i, p := range x.parts {
+		if p.to.Sub(p.from) < time.Second {
+			x.parts[i].to = p.from.Add(time.Second)
+		}
+		shown += x.parts[i].to.Sub(p.from)
+	}
+	gap := 0.0
+	if n := len(x.parts) - 1; n > 0 {
+		gap = min(30, axisWidth*0.3/float64(n))
+	}
+	scale := (axisWidth - gap*float64(len(x.parts)-1)) / shown.Seconds()
+	at := 0.0
+	for i := range x.parts {
+		p := &x.parts[i]
+		p.x, p.w = at, p.to.Sub(p.from).Seconds()*scale
+		at += p.w + gap
+	}
+}
+
+// at is where a moment stands. One that was cut out stands at the edge.
+func (x *axis) at(t time.Time) float64 {
+	for i, p := range x.parts {
+		if t.Before(p.from) {
+			if i == 0 {
+				return 0
+			}
+			return x.parts[i-1].x + x.parts[i-1].w
+		}
+		if !t.After(p.to) {
+			return p.x + p.w*t.Sub(p.from).Seconds()/p.to.Sub(p.from).Seconds()
+		}
+	}
+	return axisWidth
+}
+
+// breaks are the places where time was cut out.
+func (x *axis) breaks() (all []box) {
+	for i := 1; i < len(x.parts); i++ {
+		from := x.parts[i-1].x + x.parts[i-1].w
+		all = append(all, box{X: short(from), W: short(x.parts[i].x - from)})
+	}
+	return all
+}
+
+// tickSteps are the distances that a reader can count in.
+var tickSteps = []time.Duration{time.Second, 5 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute,
+	15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
+
+// tick is a mark on the axis.
+type tick struct {
+	X, Percent, Label, Day, Anchor string
+	Minor                          bool // left out where it is narrow
+}
+
+// ticks are marks at round times, at most one for each 80 units.
+func (x *axis) ticks() (all []tick) {
+	const apart = 80.0
+	shown := time.Duration(0)
+	width := 0.0
+	for _, p := range x.parts {
+		shown += p.to.Sub(p.from)
+		width += p.w
+	}
+	step := tickSteps[len(tickSteps)-1]
+	for _, s := range tickSteps {
+		if s.Seconds()/shown.Seconds()*width >= apart {
+			step = s
+			break
+		}
+	}
+	layout := "15:04"
+	if step < time.Minute {
+		layout = "15:04:05"
+	}
+	last, day := -apart, ""
+	for _, p := range x.parts {
+		first := p.from.Truncate(step)
+		if first.Before(p.from) && len(all) > 0 || first.Add(step).Before(p.to) && first.Before(p.from) {
+			first = first.Add(step)
+		}
+		for t := first; !t.After(p.to); t = t.Add(step) {
+			if t.Before(p.from) {
+				t = p.from
+			}
+			at := x.at(t)
+			if at-last < apart*0.9 {
+				continue
+			}
+			k := tick{X: short(at), Percent: short(at / axisWidth * 100), Label: t.UTC().Format(layout), Anchor: "middle", Minor: len(all)%2 == 1}
+			if d := t.UTC().Format("2 Jan"); d != day {
+				k.Day, day, k.Minor = d, d, false
+			}
+			if at < 25 {
+				k.Anchor = "start"
+			} else if at > axisWidth-25 {
+				k.Anchor = "end"
+			}
+			all, last = append(all, k), at
+		}
+	}
+	return all
+}

@@ -1,0 +1,253 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// chart is the schedule as a picture: how full the windows were over time, the
+// runs, and what was waited for.
+type chart struct {
+	Kept                    bool
+	Verdict, Describe, Note string
+	Height                  int
+	Panels                  []panel
+	Ticks                   []tick
+	Breaks                  []box
+	Runs                    []box
+	Waits                   []box
+	Kinds                   []waitKind
+	Windows                 []windowRow
+	RunsNameY, RunsY        int
+	TickY, DayY             int
+}
+
+type (
+	panel struct {
+		Name, Limit, Most, Area, LimitY string
+		Y, H, NameY                     int
+	}
+	box       struct{ X, W, Class string }
+	waitKind  struct{ Class, Name string }
+	windowRow struct{ Name, Limit, Most, At string }
+)
+
+// The kinds of wait, by their class in the page.
+const (
+	waitHeld   = "held"
+	waitMinute = "minute"
+	waitHour   = "hour"
+)
+
+// newChart draws the schedule; nil if nothing was sent.
+func newChart(a *audit) *chart {
+	s := &a.schedule
+	if len(s.own) == 0 {
+		return nil
+	}
+	x := newAxis(a.busy())
+	c := &chart{Kept: true, Ticks: x.ticks(), Breaks: x.breaks()}
+	y := 0
+	for i := len(s.levels) - 1; i >= 0; i-- { // the longest window on top
+		c.panel(&x, s.levels[i], &y)
+	}
+	c.RunsNameY, c.RunsY = y+14, y+22
+	c.TickY, c.DayY, c.Height = c.RunsY+48, c.RunsY+64, c.RunsY+72
+	for _, r := range a.runs {
+		end := r.Ended
+		if end.IsZero() {
+			end = r.Alive
+		}
+		c.Runs = append(c.Runs, boxOf(&x, r.Started, end, ""))
+	}
+	c.waits(&x, a)
+	c.words(a)
+	return c
+}
+
+// busy are the times that the chart shows.
+func (a *audit) busy() (all []stretch) {
+	for _, r := range a.runs {
+		end := r.Ended
+		if end.IsZero() {
+			end = r.Alive
+		}
+		all = append(all, stretch{from: r.Started, to: end})
+	}
+	for _, c := range a.schedule.own {
+		all = append(all, stretch{from: c.from, to: c.from})
+	}
+	return all
+}
+
+// panel draws one window and moves y below it.
+func (c *chart) panel(x *axis, l level, y *int) {
+	const height, head, below = 104, 22, 16
+	top := float64(max(l.Limit, l.most)) * 1.12
+	p := panel{Name: titled(span(l.Per)), Limit: thousands(l.Limit), Most: thousands(l.most), H: height, NameY: *y + 14, Y: *y + head,
+		LimitY: short(height * (1 - float64(l.Limit)/top))}
+	p.Area = area(x, l.steps, height, top)
+	*y += head + height + below
+	c.Panels = append(c.Panels, p)
+	c.Kept = c.Kept && l.most <= l.Limit
+	c.Windows = append(c.Windows, windowRow{"Any " + span(l.Per), thousands(l.Limit), thousands(l.most), human(l.mostAt)})
+}
+
+// titled names a window at the head of its panel.
+func titled(span string) string { return "In the " + span + " before" }
+
+// columns is how finely an area is drawn: each column has the highest value that
+// falls into it, so that no peak is lost.
+const columns = 1000
+
+// area draws steps as a filled path.
+func area(x *axis, steps []step, height, top float64) string {
+	var highest [columns + 1]int
+	n := 0
+	last := 0
+	fill := func(to, n int) {
+		for ; last <= min(to, columns); last++ {
+			highest[last] = max(highest[last], n)
+		}
+		last = max(0, min(to, columns)) // the next step begins in this column
+	}
+	for _, s := range steps {
+		at := x.at(s.at)
+		fill(int(at), n)
+		n = s.n
+		highest[min(int(at), columns)] = max(highest[min(int(at), columns)], n)
+	}
+	fill(columns, n)
+	var b strings.Builder
+	fmt.Fprintf(&b, "M0 %s", short(height))
+	before := -1
+	for i, n := range highest[:columns] {
+		if n != before {
+			fmt.Fprintf(&b, "H%dV%.1f", i, height*(1-float64(n)/top))
+			before = n
+		}
+	}
+	fmt.Fprintf(&b, "H%dV%sZ", columns, short(height))
+	return b.String()
+}
+
+// boxOf is a box from one moment to another, never too narrow to be seen.
+func boxOf(x *axis, from, to time.Time, class string) box {
+	a, b := x.at(from), x.at(to)
+	a = min(a, axisWidth-1.5)
+	return box{X: short(a), W: short(max(1.5, b-a)), Class: class}
+}
+
+// waits finds what was waited for: the holds, which the chain tells, and the
+// pauses between two calls of a run in which a window was full.
+func (c *chart) waits(x *axis, a *audit) {
+	kinds := map[string]bool{}
+	add := func(from, to time.Time, class string) {
+		kinds[class] = true
+		w := boxOf(x, from, to, class)
+		c.Waits = append(c.Waits, w)
+	}
+	for _, p := range a.pauses() {
+		add(p.from, p.to, p.class)
+	}
+	for _, h := range a.holds {
+		add(h.at, h.Until, waitHeld)
+	}
+	for _, k := range []waitKind{{waitHeld, "hold: Defender asked to wait"}, {waitMinute, "waiting for the minute window"}, {waitHour, "waiting for the hour window"}} {
+		if kinds[k.Class] {
+			if n := len(a.schedule.levels); k.Class == waitHour && n > 1 {
+				k.Name = "waiting for the " + span(a.schedule.levels[n-1].Per) + " window"
+			} else if k.Class == waitMinute && n > 0 {
+				k.Name = "waiting for the " + span(a.schedule.levels[0].Per) + " window"
+			}
+			c.Kinds = append(c.Kinds, k)
+		}
+	}
+}
+
+// pause is a time in which a run sent nothing because a window was full.
+type pause struct {
+	from, to time.Time
+	class    string
+}
+
+// pauses finds them. A pause of less than two seconds is none.
+func (a *audit) pauses() (all []pause) {
+	s := &a.schedule
+	for i := 1; i < len(s.own); i++ {
+		from, to := s.own[i-1].from, s.own[i].from
+		if to.Sub(from) < 2*time.Second || !a.oneRun(from, to) {
+			continue
+		}
+		for k := len(s.levels) - 1; k >= 0; k-- {
+			if s.levels[k].full(from, to) {
+				class := waitMinute
+				if k > 0 {
+					class = waitHour
+				}
+				all = append(all, pause{from, to, class})
+				break
+			}
+		}
+	}
+	return all
+}
+
+// oneRun says whether two moments lie in the same run.
+func (a *audit) oneRun(from, to time.Time) bool {
+	for _, r := range a.runs {
+		end := r.Ended
+		if end.IsZero() {
+			end = r.Alive
+		}
+		if !from.Before(r.Started) && !to.After(end) {
+			return true
+		}
+	}
+	return false
+}
+
+// full says whether a window held as much as it may until shortly before the
+// end of a pause: it is what was waited for.
+func (l *level) full(from, to time.Time) bool {
+	i, _ := slices.BinarySearchFunc(l.steps, to, func(s step, t time.Time) int { return s.at.Compare(t) })
+	for i--; i >= 0; i-- {
+		if l.steps[i].n >= l.Limit {
+			// It was full until the step after this one.
+			until := to
+			if i+1 < len(l.steps) {
+				until = l.steps[i+1].at
+			}
+			return until.After(from) && to.Sub(until) <= l.Per/20+2*time.Second
+		}
+		if !l.steps[i].at.After(from) {
+			return false
+		}
+	}
+	return false
+}
+
+// words say what the picture shows.
+func (c *chart) words(a *audit) {
+	s := &a.schedule
+	var said []string
+	for i := range s.levels {
+		l := &s.levels[i]
+		said = append(said, fmt.Sprintf("%s calls in any %s (limit %s)", thousands(l.most), span(l.Per), thousands(l.Limit)))
+	}
+	first, last := s.own[0].from, s.own[len(s.own)-1].from
+	c.Verdict = fmt.Sprintf("The quota was kept: never more than %s.", enumerate(said))
+	if !c.Kept {
+		c.Verdict = fmt.Sprintf("The quota may have been exceeded: up to %s, by the clock of this machine.", enumerate(said))
+	}
+	c.Describe = fmt.Sprintf("%s from %s to %s. Up to %s. %s, %s.", plural(len(s.own), "offboard call"), human(first), human(last), enumerate(said),
+		plural(len(a.runs), "run"), plural(len(a.holds), "hold"))
+	c.Note = fmt.Sprintf("A call counts from the moment its slot was reserved until one window after it was over, because Defender counted it somewhere in between: no window of Defender's can hold more. %s by this batch",
+		plural(len(s.own), "call"))
+	if n := len(s.others); n > 0 {
+		c.Note += fmt.Sprintf(" and %s by other batches of the same application", thousands(n))
+	}
+	c.Note += "."
+}

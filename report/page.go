@@ -1,0 +1,361 @@
+package report
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
+)
+
+var (
+	//go:embed page.html
+	pageHTML string
+	//go:embed page.css
+	pageCSS string
+	//go:embed page.js
+	pageJS string
+
+	pageTemplate = template.Must(template.New("page").Parse(pageHTML))
+)
+
+// page is what the template shows before the devices. All text in it that comes
+// from a list or an answer went through visible; html/template sees to it that
+// none of it is markup.
+type page struct {
+	Policy string
+	Style  template.CSS // our own file, not a word from outside
+	Script template.JS  // the same
+
+	Simulated                bool
+	Name, Lede               string
+	Tenant, Cloud, List, Who string
+	From, To                 string
+	Segments                 []segment
+	Statuses                 []statusRow
+	Sum                      string
+	Actions                  []actionRow
+	ActionCount              string
+	Tracked                  bool
+	Chart                    *chart
+	Holds                    []holdRow
+	Reasons                  []reasonRow
+	Runs                     []runRow
+	Facts, Settings          []fact
+	Filters                  []filter
+	Large                    bool
+	StaticNote               string
+}
+
+type (
+	segment   struct{ Class, X, W string }
+	statusRow struct {
+		Class, Name, Count, Share, Means string
+		N                                int
+	}
+	actionRow struct{ Name, Count string }
+	holdRow   struct{ From, Until, For, Why string }
+	reasonRow struct{ Class, Status, Answer, Why, Message, Count, Bar string }
+	runRow    struct {
+		Started, Lasted, What, Who, Ended, Agreed, Plan, Calls, Version string
+		PID                                                             int64
+	}
+	fact struct {
+		Name, Value string
+		Code        bool
+	}
+	filter struct {
+		Key                int
+		Class, Name, Count string
+	}
+)
+
+// meanings say of each status what it means, and claim no more.
+var meanings = map[checkpoint.Status]string{
+	checkpoint.Accepted:      "Defender recorded a machine action. The device acts on it when it next comes online.",
+	checkpoint.AlreadyActive: "An action for the device was open before. Nothing new was asked for.",
+	checkpoint.Refused:       "Defender said no, for good.",
+	checkpoint.Failed:        "All attempts were used up without an answer that counts.",
+	checkpoint.InDoubt:       "A call was sent and what became of it is not known yet. It is looked up before any other call.",
+	checkpoint.Skipped:       "Not called, for the reason given.",
+	checkpoint.Pending:       "Not called yet.",
+}
+
+// newPage puts an audit into words.
+func newPage(a *audit) *page {
+	b := a.batch
+	p := &page{
+		Policy: policy, Style: template.CSS(pageCSS), Script: template.JS(pageJS),
+		Simulated: b.Simulated, Name: visible(b.Name), Tenant: visible(b.Key.Tenant), Cloud: visible(b.Key.Cloud), List: visible(b.List),
+		Who: strings.Join(a.who(), ", "), Large: a.large(),
+	}
+	p.From, p.To = a.span()
+	p.count(a)
+	p.Chart = newChart(a)
+	for _, h := range a.holds {
+		p.Holds = append(p.Holds, holdRow{human(h.at), human(h.Until), lasting(h.Until.Sub(h.at)), visible(h.Why)})
+	}
+	p.Reasons = reasonRows(a.reasons)
+	for i := range a.runs {
+		p.Runs = append(p.Runs, a.runRow(i))
+	}
+	p.Facts, p.Settings = a.facts(), settingRows(b.Options)
+	if p.Large {
+		p.StaticNote = fmt.Sprintf("The batch has %s devices. Printed, or without JavaScript, this page shows those that were not accepted, up to %s of them; all of them, with every column, are in results.csv in the same folder.",
+			thousands(a.total()), thousands(inDocument))
+	}
+	return p
+}
+
+// policy lets nothing into the page but its own style and script.
+var policy = fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'",
+	sourceHash(pageCSS), sourceHash(pageJS))
+
+// sourceHash is how a content security policy names an inline text.
+func sourceHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// total is the number of devices, those that are no longer in the list included.
+func (a *audit) total() int { return a.sum.Lines + a.sum.Gone }
+
+// count fills in all that is about numbers of devices.
+func (p *page) count(a *audit) {
+	total := a.total()
+	var said, sum []string
+	x := 0.0
+	p.Filters = []filter{{-1, "", "All", thousands(total)}}
+	for i, s := range statuses {
+		n := a.sum.Counts[s]
+		p.Statuses = append(p.Statuses, statusRow{string(s), word(s), thousands(n), percent(n, total), meanings[s], n})
+		if n == 0 {
+			continue
+		}
+		said = append(said, thousands(n)+" "+word(s))
+		sum = append(sum, thousands(n))
+		w := 1000 * float64(n) / float64(total)
+		p.Segments = append(p.Segments, segment{string(s), short(x), short(w)})
+		x += w
+		p.Filters = append(p.Filters, filter{i, string(s), word(s), thousands(n)})
+	}
+	p.Lede = "The list has no devices."
+	if total > 0 {
+		p.Lede = fmt.Sprintf("Of %s, %s.", plural(total, "device"), enumerate(said))
+		p.Sum = fmt.Sprintf("%s = %s", strings.Join(sum, " + "), thousands(total))
+		if len(sum) == 1 {
+			p.Sum = thousands(total)
+		}
+		p.Sum += ": " + plural(a.sum.Lines, "line") + " of the list"
+		if a.sum.Gone > 0 {
+			p.Sum += fmt.Sprintf(", and %s no longer in it", plural(a.sum.Gone, "device"))
+		}
+		p.Sum += "."
+	}
+	actions := 0
+	for _, t := range a.actions {
+		name := t.name
+		if name == "" {
+			name = "without a status"
+		}
+		p.Actions = append(p.Actions, actionRow{visible(name), thousands(t.n)})
+		actions += t.n
+	}
+	p.ActionCount = thousands(actions)
+	p.Tracked = slices.ContainsFunc(a.runs, func(r checkpoint.Run) bool { return r.What == "track" })
+}
+
+// who is everybody who ran the batch, and where.
+func (a *audit) who() (all []string) {
+	for _, r := range a.runs {
+		if w := visible(r.Who + " on " + r.Host); !slices.Contains(all, w) {
+			all = append(all, w)
+		}
+	}
+	if all == nil {
+		all = []string{"nobody yet"}
+	}
+	return all
+}
+
+// span is from when to when the batch was worked on.
+func (a *audit) span() (from, to string) {
+	if len(a.runs) == 0 {
+		return human(a.batch.Created), "not run yet"
+	}
+	last := a.runs[len(a.runs)-1]
+	if last.Ended.IsZero() {
+		return human(a.runs[0].Started), human(last.Alive) + " (no end was written)"
+	}
+	return human(a.runs[0].Started), human(last.Ended)
+}
+
+// reasonRows show the most frequent reasons and say how many are left out.
+func reasonRows(reasons []reason) (rows []reasonRow) {
+	const most = 50
+	largest := 1
+	for _, r := range reasons {
+		largest = max(largest, r.devices)
+	}
+	rest, kinds := 0, 0
+	for i, r := range reasons {
+		if i >= most {
+			rest, kinds = rest+r.devices, kinds+1
+			continue
+		}
+		answer := strings.TrimSpace(r.code)
+		if r.http != 0 {
+			answer = strings.TrimSpace(fmt.Sprintf("%d %s", r.http, r.code))
+		}
+		message := visible(clip(r.message, 300))
+		if r.why == r.message {
+			message = ""
+		}
+		rows = append(rows, reasonRow{string(r.status), word(r.status), visible(answer), visible(clip(r.why, 300)), message,
+			thousands(r.devices), short(max(1, 120*float64(r.devices)/float64(largest)))})
+	}
+	if kinds > 0 {
+		rows = append(rows, reasonRow{Class: "skipped", Status: "others", Why: plural(kinds, "other reason"), Count: thousands(rest), Bar: "1"})
+	}
+	return rows
+}
+
+// runRow tells of a run: who began it, how it was agreed to and how it ended.
+func (a *audit) runRow(i int) runRow {
+	r := a.runs[i]
+	calls, unseen := 0, 0
+	for _, attempts := range a.attempts {
+		for _, at := range attempts {
+			if at.Run != r.ID || at.Kind != batch.CallOffboard || !at.Sent {
+				continue
+			}
+			if calls++; at.Status == 0 {
+				unseen++
+			}
+		}
+	}
+	row := runRow{Started: human(r.Started), What: visible(r.What), Who: visible(r.Who + " on " + r.Host), Agreed: visible(r.Agreed),
+		Plan: a.planOf(r), Version: visible(r.Version), PID: r.PID, Calls: plural(calls, "offboard call")}
+	if unseen > 0 {
+		row.Calls += fmt.Sprintf(", %s of them without an answer", thousands(unseen))
+	}
+	if r.Ended.IsZero() {
+		row.Lasted = "last sign of life after " + lasting(r.Alive.Sub(r.Started))
+		row.Ended = "No end was written: it is still at work, or it was killed."
+		return row
+	}
+	row.Lasted = lasting(r.Ended.Sub(r.Started))
+	row.Ended = fmt.Sprintf("Ended %s: %s (exit code %d)", human(r.Ended), visible(r.Why), r.Code)
+	if r.Code < 0 {
+		row.Ended = fmt.Sprintf("Last seen %s: %s", human(r.Ended), visible(r.Why))
+	}
+	return row
+}
+
+// planOf is the digest of the plan that a run was started with: the last one
+// that was written before it.
+func (a *audit) planOf(r checkpoint.Run) (digest string) {
+	if r.What != "run" {
+		return ""
+	}
+	for _, p := range a.plans {
+		if !p.at.After(r.Started) {
+			digest = p.PlanDigest
+		}
+	}
+	return visible(digest)
+}
+
+// facts are where and what the batch is.
+func (a *audit) facts() []fact {
+	b := a.batch
+	facts := []fact{
+		{"Tenant", b.Key.Tenant, true}, {"Application", b.Key.Application, true},
+		{"Cloud", b.Key.Cloud, false}, {"Host of the calls", b.Host, true},
+		{"List", b.List, false}, {"SHA-256 of the list", b.ListDigest, true},
+		{"Digest of the last plan", b.PlanDigest, true}, {"Batch made", human(b.Created), false},
+		{"Events in its chain", thousands(int(b.Events)), false}, {"Head of the chain", b.Head, true},
+	}
+	if b.Closed != "" {
+		facts = append(facts, fact{"Closed", b.Closed, false})
+	}
+	for i, f := range facts {
+		if facts[i].Value = visible(f.Value); f.Value == "" {
+			facts[i].Value, facts[i].Code = "not known", false
+		}
+	}
+	return facts
+}
+
+// settingRows show the settings of a plan by name.
+func settingRows(options string) (rows []fact) {
+	var settings map[string]any
+	if json.Unmarshal([]byte(options), &settings) != nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		rows = append(rows, fact{visible(name), visible(settingText(settings[name])), false})
+	}
+	return rows
+}
+
+func settingText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case bool:
+		if v {
+			return "yes"
+		}
+		return "no"
+	case []any:
+		var all []string
+		for _, e := range v {
+			all = append(all, settingText(e))
+		}
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprint(v)
+}
+
+// visible makes characters that are not seen but change what is seen, such as
+// those that turn the direction of writing, into something that is seen.
+func visible(s string) string {
+	if strings.IndexFunc(s, hidden) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if hidden(r) {
+			fmt.Fprintf(&b, "[U+%04X]", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func hidden(r rune) bool {
+	return r != '\n' && r != '\t' && unicode.IsControl(r) || r >= '\u200b' && r <= '\u200f' || r >= '\u202a' && r <= '\u202e' ||
+		r >= '\u2060' && r <= '\u206f' || r == '\ufeff' || r == '\u061c'
+}
+
+// word is a status as a sentence has it.
+func word(s checkpoint.Status) string { return strings.ReplaceAll(string(s), "-", " ") }
+
+// human is a time as people write it.
+func human(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2 Jan 2006, 15:04:05 UTC")
+}
