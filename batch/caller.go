@@ -26,6 +26,7 @@ type caller struct {
 	inFlight   atomic.Int64
 	offset     atomic.Int64 // server's clock minus ours, nanoseconds, as the last answer had it
 	auth       auth
+	note       func(string) // told when a read meets an outage; may be nil
 
 	trusting sync.Mutex
 	trusted  int // jumps of the clock that the history was counted anew for
@@ -298,6 +299,9 @@ func (c *caller) read(ctx context.Context, kind string, do func(context.Context,
 		}
 		if outage.IsZero() {
 			outage = time.Now()
+			if c.note != nil {
+				c.note("Defender cannot be reached: " + err.Error())
+			}
 		}
 		if time.Since(outage) > c.opt.MaxOutage {
 			return at, &Stop{Why: fmt.Sprintf("no answer of Defender's for %v", c.opt.MaxOutage), Err: err, Code: CodeStopped}

@@ -1,9 +1,6 @@
 package batch
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -25,11 +22,15 @@ type Request struct {
 	SkipInvalid bool
 	Again       bool                // take up what was accepted or is done, too
 	Retry       []checkpoint.Status // refused, failed: take those up again
-	MaxDevices  int
 
-	// Hold says of a device why it is not to be sent now, empty if it is; nil
-	// sends all. It is asked once for each device that is to be sent.
-	Hold func(checkpoint.Line) (reason string)
+	MaxDevices   int           // 0: any number
+	MaxPercent   float64       // of the onboarded inventory; 0 or 100: all of it
+	RecentlySeen time.Duration // hold back what was seen within it; 0: nothing
+	Protect      *Protection   // nil: nothing
+	Canary       int           // so many first, then ask again; 0: all at once
+
+	Inventory *Inventory                 // nil: no device is checked
+	Elsewhere map[string]checkpoint.Busy // devices that other batches have
 }
 
 // Plan is what a run would do, and what it changes in the batch's tasks.
@@ -44,10 +45,12 @@ type Plan struct {
 	Lines      int // of the list
 	Duplicates int
 	Invalid    int
-	Held       map[string]int            // kind of reason → lines that are held back
+	Held       map[string]*Tally         // kind of reason → lines that are held back
+	Warned     map[string]*Tally         // kind of doubt → lines that are sent all the same
 	Done       map[checkpoint.Status]int // of earlier runs
 	InDoubt    int
 	ToDo       int // devices that would be called
+	Sent       int // tasks that had a call in an earlier run
 	Added      int // lines that an earlier run did not know
 	Withdrawn  int // tasks that were not sent and are no longer in the list
 	Gone       int // tasks that were sent and are no longer in the list
@@ -56,8 +59,10 @@ type Plan struct {
 	Problems []*input.Problem
 	Bad      int // all of them
 
-	changes []checkpoint.Line
-	resets  []checkpoint.TaskChange
+	changes lines
+	tasks   []checkpoint.TaskChange // what changes beside the lines
+	keep    map[int64]string        // why a task in doubt is not to be called again
+	unnamed string                  // where the first device stands that has no name
 }
 
 // lister is a list or several, read as one.
@@ -73,8 +78,13 @@ type lister interface {
 // sent stays sent, wherever it stands now.
 func MakePlan(list lister, name string, b checkpoint.Batch, have []checkpoint.Task, req Request) (*Plan, error) {
 	p := &Plan{Request: req, Batch: b, List: name, Columns: list.Columns(),
-		Held: map[string]int{}, Done: map[checkpoint.Status]int{}}
+		Held: map[string]*Tally{}, Warned: map[string]*Tally{}, Done: map[checkpoint.Status]int{}, keep: map[int64]string{}}
 	m := newMatcher(have)
+	for _, t := range have {
+		if t.Attempt != 0 {
+			p.Sent++
+		}
+	}
 	var seen input.Seen
 	for {
 		row, err := list.Next()
@@ -148,14 +158,17 @@ func (p *Plan) match(m *matcher, l checkpoint.Line) {
 	if l.Status == "" { // a device to be offboarded
 		p.device(&l, old, known)
 	}
+	if l.Name == "" {
+		l.Name = old.Name // which may be the inventory's
+	}
 	if !known || differs(l, old) {
-		p.changes = append(p.changes, l)
+		p.changes.add(&l)
 	}
 }
 
 // device plans a line with a device of its own.
 func (p *Plan) device(l *checkpoint.Line, old checkpoint.Task, known bool) {
-	status := checkpoint.Pending
+	status, again := checkpoint.Pending, false
 	if known {
 		status = old.Status
 	}
@@ -163,44 +176,57 @@ func (p *Plan) device(l *checkpoint.Line, old checkpoint.Task, known bool) {
 	case checkpoint.Sending, checkpoint.InDoubt:
 		p.InDoubt++
 		l.Comment = old.Comment
+		if why := p.hold(l); why != "" {
+			p.keep[l.N] = why
+		}
 		return
-	case checkpoint.Accepted, checkpoint.AlreadyActive, checkpoint.Refused, checkpoint.Failed:
-		if !p.takeUp(status) {
+	case checkpoint.Pending:
+	default:
+		// Skipped tasks without a call and an action were held back by a plan.
+		if again = status != checkpoint.Skipped || old.Attempt != 0 || old.Action.ID != ""; again && !p.takeUp(status) {
 			p.Done[status]++
 			l.Comment = old.Comment
 			return
 		}
-		p.reset(old.N)
-	case checkpoint.Skipped:
-		if old.Attempt != 0 || old.Action.ID != "" { // Defender has an action of it
-			if !p.Request.Again {
-				p.Done[status]++
-				return
-			}
-			p.reset(old.N)
+	}
+	if why := p.elsewhere(l, old); why != "" {
+		p.heldBack(l, why)
+		return
+	}
+	if why := p.hold(l); why != "" {
+		p.heldBack(l, why)
+		if again { // it stays what it was
+			l.Status, l.Reason, l.Comment = "", "", old.Comment
 		}
+		return
 	}
 	if known && old.Comment != l.Comment {
 		p.Recomment++
 	}
-	if p.Request.Hold != nil {
-		if why := p.Request.Hold(*l); why != "" {
-			kind, _, _ := strings.Cut(why, ":")
-			p.Held[kind]++
-			l.Status, l.Reason = checkpoint.Skipped, why
-			return
-		}
+	if p.unnamed == "" && l.Name == "" {
+		p.unnamed = fmt.Sprintf("%s:%d", l.File, l.Line)
 	}
 	p.ToDo++
+	if again {
+		p.reset(l.N)
+	}
 	if status != checkpoint.Pending {
 		l.Status = checkpoint.Pending
 	}
 }
 
+// heldBack skips a line for a reason.
+func (p *Plan) heldBack(l *checkpoint.Line, why string) {
+	l.Status, l.Reason = checkpoint.Skipped, why
+	kind, about, _ := strings.Cut(why, ":")
+	kind, _, _ = strings.Cut(kind, ",")
+	addTo(p.Held, kind, l, strings.TrimSpace(about))
+}
+
 // takeUp says whether a final status is asked to be taken up again.
 func (p *Plan) takeUp(s checkpoint.Status) bool {
 	switch s {
-	case checkpoint.Accepted, checkpoint.AlreadyActive:
+	case checkpoint.Accepted, checkpoint.AlreadyActive, checkpoint.Skipped:
 		return p.Request.Again
 	}
 	return slices.Contains(p.Request.Retry, s)
@@ -208,7 +234,7 @@ func (p *Plan) takeUp(s checkpoint.Status) bool {
 
 // reset gives a task its attempts back.
 func (p *Plan) reset(n int64) {
-	p.resets = append(p.resets, checkpoint.TaskChange{N: n, Status: checkpoint.Pending, Reason: ptr(""), Attempts: ptr(0),
+	p.tasks = append(p.tasks, checkpoint.TaskChange{N: n, Status: checkpoint.Pending, Reason: ptr(""), Attempts: ptr(0),
 		Tries404: ptr(0), NotBefore: ptr(time.Time{}), Action: &checkpoint.Action{}})
 }
 
@@ -234,40 +260,16 @@ func (p *Plan) withdraw(m *matcher) {
 			p.Gone++
 		}
 		if differs(l, t) {
-			p.changes = append(p.changes, l)
+			p.changes.add(&l)
 		}
 	}
-}
-
-// Refused says why the plan must not be run as it is, or nil.
-func (p *Plan) Refused() *Stop {
-	switch {
-	case p.Lines == 0:
-		return &Stop{Why: p.List + " has no lines", Code: CodeUsage}
-	case p.Bad > 0 && !p.Request.SkipInvalid:
-		return &Stop{Why: fmt.Sprintf("%d of %d lines cannot be used", p.Bad, p.Lines), Code: CodeUsage,
-			Hint: "correct them, or give --skip-invalid to leave them out; nothing was sent"}
-	case p.Request.MaxDevices > 0 && p.ToDo > p.Request.MaxDevices:
-		return &Stop{Why: fmt.Sprintf("%d devices are to be offboarded, more than --max-devices %d allows", p.ToDo, p.Request.MaxDevices), Code: CodeUsage,
-			Hint: fmt.Sprintf("if the list is right, give --max-devices %d; nothing was sent", p.ToDo)}
-	}
-	return nil
 }
 
 // Nothing says whether there is nothing to do.
 func (p *Plan) Nothing() bool { return p.ToDo+p.InDoubt == 0 }
 
-// Digest names exactly this plan for this target: run --plan compares it.
-func (p *Plan) Digest(key checkpoint.Key, host string) string {
-	h := sha256.New()
-	enc := json.NewEncoder(h)
-	enc.Encode([]any{key, host, p.Request.Name, p.Request.Comment, p.Request.Again, p.Request.Retry, p.Request.SkipInvalid,
-		p.Batch.Events, p.ListDigest, p.Columns, p.ToDo, p.InDoubt})
-	for _, l := range p.changes {
-		enc.Encode(l)
-	}
-	return hex.EncodeToString(h.Sum(nil))[:16]
-}
+// Changed says whether the plan changes anything in the checkpoint.
+func (p *Plan) Changed() bool { return p.changes.n+len(p.tasks) > 0 }
 
 // matcher finds the task of a line: that of the same device, the first for its
 // first line, the second for a duplicate.
@@ -323,6 +325,3 @@ func (m *matcher) rest() (left []checkpoint.Task) {
 	slices.SortFunc(left, func(a, b checkpoint.Task) int { return int(a.N - b.N) })
 	return left
 }
-
-// Changed says whether the plan changes anything in the checkpoint.
-func (p *Plan) Changed() bool { return len(p.changes)+len(p.resets) > 0 }

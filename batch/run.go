@@ -22,6 +22,7 @@ import (
 type Runner struct {
 	*caller
 	show      func(Progress)
+	keep      map[int64]string // why a task in doubt is not to be called again
 	name      string
 	sim       bool
 	requestor string // as which our actions are known, if they are

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -158,7 +159,7 @@ func (o *Open) load(ctx context.Context) error {
 // it was agreed to.
 func (o *Open) Start(ctx context.Context, p *Plan, what, how string, opt Options, show func(Progress)) (*Runner, error) {
 	r := &Runner{caller: &caller{store: o.s.Store, client: o.s.Client, clock: o.s.Clock, key: o.s.Key, opt: &opt},
-		show: show, name: o.name, sim: o.s.Simulated, counts: map[checkpoint.Status]int{}, rows: map[string]map[string]bool{},
+		show: show, name: o.name, sim: o.s.Simulated, keep: p.keep, counts: map[checkpoint.Status]int{}, rows: map[string]map[string]bool{},
 		rng: rand.New(rand.NewPCG(uint64(opt.Seed), 0))}
 	now := o.s.Clock.Now()
 	settings, err := json.Marshal(opt.described())
@@ -194,17 +195,27 @@ func (s *Session) start(what, how string, opt *Options) *checkpoint.RunStart {
 func (p *Plan) write(tx *checkpoint.Tx, batch int64, now time.Time, options, digest string) error {
 	e := checkpoint.Event{Kind: "plan", At: now, Plan: &checkpoint.Plan{List: p.List, ListDigest: p.ListDigest, PlanDigest: digest,
 		Columns: p.Columns, Options: options}}
-	for i := 0; ; i += perEvent {
-		end := min(i+perEvent, len(p.changes))
-		e.Lines = p.changes[min(i, end):end]
-		if end == len(p.changes) {
-			e.Tasks = p.resets
-		}
-		if _, err := tx.Append(batch, e); err != nil || end == len(p.changes) {
+	put := func() error {
+		_, err := tx.Append(batch, e)
+		e = checkpoint.Event{Kind: "lines", At: now}
+		return err
+	}
+	if err := p.changes.parts(perEvent, func(part []checkpoint.Line) error {
+		e.Lines = part
+		return put()
+	}); err != nil {
+		return err
+	}
+	for part := range slices.Chunk(p.tasks, perEvent) {
+		e.Tasks = part
+		if err := put(); err != nil {
 			return err
 		}
-		e = checkpoint.Event{Kind: "lines", At: now}
 	}
+	if e.Plan == nil {
+		return nil
+	}
+	return put()
 }
 
 // load takes the batch's tasks into the hands of the runner.
@@ -232,6 +243,7 @@ func (r *Runner) load(ctx context.Context) error {
 			r.counts[t.Status]++
 			w := &work{Task: t, tags: tags[t.N], tagged: len(tags[t.N]) > 0, requests: requests[t.N], counted: t.Status}
 			switch {
+			case t.Status == checkpoint.Pending && r.opt.Canary > 0 && len(r.ready)+len(r.later) == r.opt.Canary:
 			case t.Status == checkpoint.Pending && !t.NotBefore.IsZero():
 				r.later = append(r.later, w)
 			case t.Status == checkpoint.Pending:

@@ -243,6 +243,10 @@ func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskCha
 			return c, true
 		}
 	}
+	if why := r.keep[w.N]; why != "" { // a guard that was not there when it was sent
+		c.Status, c.Reason = checkpoint.Skipped, &why
+		return c, true
+	}
 	if w.Attempts >= r.opt.MaxAttempts {
 		c.Status = checkpoint.Failed
 		c.Reason = ptr(fmt.Sprintf("%d attempts without an answer, and no action of theirs was found", w.Attempts))

@@ -132,36 +132,3 @@ func (a *app) verifyCommand() *cobra.Command {
 		},
 	}
 }
-
-func (a *app) planCommand() *cobra.Command {
-	j := &job{planning: true}
-	cmd := &cobra.Command{
-		Use:   "plan LIST…",
-		Short: "Show what run would do and when, without a call that changes anything",
-		Args:  cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			defer j.cleanup()
-			if err := j.prepare(a, args); err != nil {
-				return err
-			}
-			s, open, plan, err := a.planned(j)
-			if s != nil {
-				defer s.Store.Close()
-			}
-			if open != nil {
-				defer open.Close()
-			}
-			if err != nil {
-				return err
-			}
-			a.showPlan(j, s, plan, open)
-			a.say("Plan        %s", plan.Digest(s.Key, s.Host))
-			if stop := plan.Refused(); stop != nil {
-				return stop
-			}
-			return nil
-		},
-	}
-	j.addFlags(cmd.Flags())
-	return cmd
-}

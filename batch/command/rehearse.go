@@ -2,12 +2,10 @@ package command
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
 
-	"mde-offboard/batch"
 	"mde-offboard/batch/defender"
 	"mde-offboard/batch/simulator"
 )
@@ -48,30 +46,4 @@ func (a *app) rehearse(j *job) error {
 		a.global.checkpoint = filepath.Join(dir, "checkpoint.db")
 	}
 	return nil
-}
-
-// inventory makes a fleet for the simulator in which the listed devices are a
-// part, as they are in a tenant.
-func (j *job) inventory() (machines []simulator.Machine, err error) {
-	lists, err := batch.OpenLists(j.files, j.list)
-	if err != nil {
-		return nil, listError(err)
-	}
-	defer lists.Close()
-	for {
-		row, err := lists.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, listError(err)
-		}
-		if row.ID != "" {
-			machines = append(machines, simulator.Machine{ID: row.ID, ComputerDNSName: row.Name})
-		}
-	}
-	for i := range 2 * len(machines) {
-		machines = append(machines, simulator.Machine{ID: fmt.Sprintf("f1ee7%035x", i), ComputerDNSName: fmt.Sprintf("fleet-%05d.contoso.example", i)})
-	}
-	return machines, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -21,21 +20,22 @@ import (
 // job are the flags of run and plan: which list, and what to do with it.
 type job struct {
 	connection
-	name       string
-	list       input.Options
-	req        batch.Request
-	retry      []string
-	simulate   bool
-	faults     string
-	results    string
-	excel      bool
-	yes        bool
-	digest     string
-	planning   bool // the command is plan
-	files      []string
-	listName   string
-	cleanups   []func()
-	checkpoint string
+	name     string
+	list     input.Options
+	req      batch.Request
+	retry    []string
+	protect  []string
+	simulate bool
+	faults   string
+	results  string
+	excel    bool
+	yes      bool
+	digest   string
+	planning bool // the command is plan
+	files    []string
+	listName string
+	cleanups []func()
+	json     bool
 }
 
 func (j *job) addFlags(f *pflag.FlagSet) {
@@ -50,6 +50,10 @@ func (j *job) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&j.retry, "retry", nil, "take up devices of these `STATUSES` again: refused, failed")
 	f.BoolVar(&j.noInventory, "no-inventory", false, "do without the inventory, and without the permission to read")
 	f.IntVar(&j.req.MaxDevices, "max-devices", 1000, "refuse to offboard more than `N` devices; 0: no limit")
+	f.Float64Var(&j.req.MaxPercent, "max-percent", 50, "refuse to offboard more than `P` percent of the onboarded inventory, where that is more than 5 devices; 100: no limit")
+	f.StringArrayVar(&j.protect, "protect", nil, "never offboard the devices in `FILE`: ids, names with *, tag:…, group:…, os:…, one a line; repeatable")
+	f.DurationVar(&j.req.RecentlySeen, "recently-seen", 0, "hold back devices that were seen within `D`, such as 72h (default: off)")
+	f.IntVar(&j.req.Canary, "canary", 0, "send the first `N` devices, then ask again; unattended, the next run goes on (default: off)")
 	f.BoolVar(&j.simulate, "simulate", false, "rehearse against the embedded simulator; no tenant, no login, nothing is changed")
 	f.StringVar(&j.faults, "faults", "", "faults that the simulator plays, such as lost-after=5%,429-seconds@40")
 }
@@ -90,6 +94,9 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	for _, s := range j.retry {
 		j.req.Retry = append(j.req.Retry, checkpoint.Status(s))
 	}
+	if err := j.readGuards(); err != nil {
+		return usage{err}
+	}
 	if j.opt.MaxFailures, err = parseThreshold(j.maxFailures); err != nil {
 		return usage{err}
 	}
@@ -116,6 +123,19 @@ func (j *job) prepare(a *app, args []string) (err error) {
 		}
 	}
 	return nil
+}
+
+// readGuards checks the guards of the plan.
+func (j *job) readGuards() (err error) {
+	switch req := &j.req; {
+	case req.MaxDevices < 0, req.Canary < 0, req.RecentlySeen < 0:
+		return errors.New("--max-devices, --canary and --recently-seen must not be negative")
+	case req.MaxPercent <= 0 || req.MaxPercent > 100:
+		return fmt.Errorf("--max-percent %g is not a share from above 0 to 100", req.MaxPercent)
+	case len(j.protect) > 0:
+		req.Protect, err = batch.ReadProtection(j.protect)
+	}
+	return err
 }
 
 func cleanRetry(words []string) ([]string, error) {
@@ -151,89 +171,72 @@ func (j *job) cleanup() {
 
 func (a *app) run(j *job, args []string) error {
 	defer j.cleanup()
-	if err := j.prepare(a, args); err != nil {
-		return err
-	}
-	s, open, plan, err := a.planned(j)
-	if s != nil {
-		defer s.Store.Close()
-	}
-	if open != nil {
-		defer open.Close()
-	}
+	s, _, err := a.begin(j, args)
 	if err != nil {
 		return err
 	}
-	a.showPlan(j, s, plan, open)
-	if stop := plan.Refused(); stop != nil {
-		return stop
-	}
-	if plan.Nothing() {
-		return a.nothing(j, s, open, plan)
-	}
-	how, err := a.agree(j, s, plan)
-	if err != nil {
-		return err
-	}
-	return a.work(j, s, open, plan, how)
-}
-
-// planned signs in, opens the checkpoint and the batch, and makes the plan.
-func (a *app) planned(j *job) (s *connected, open *batch.Open, plan *batch.Plan, err error) {
-	if j.simulate {
-		if err := a.rehearse(j); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	if err := j.check(); err != nil {
-		return nil, nil, nil, err
-	}
-	client, err := j.client(a)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	store, err := a.openStore()
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	s, err = a.connect(a.Context, &j.connection, client, store, true)
-	if err != nil {
-		store.Close()
-		return nil, nil, nil, err
-	}
-	if open, err = s.Open(a.Context, j.name); err != nil {
-		return s, nil, nil, err
-	}
-	lists, err := batch.OpenLists(j.files, j.list)
-	if err != nil {
-		return s, open, nil, listError(err)
-	}
-	defer lists.Close()
-	plan, err = batch.MakePlan(lists, j.listName, open.Batch, open.Tasks, j.req)
-	return s, open, plan, listError(err)
-}
-
-// listError makes what is wrong with a list wrong usage.
-func listError(err error) error {
-	var p *input.Problem
-	if errors.As(err, &p) {
-		return &batch.Stop{Why: p.Error(), Hint: p.Hint, Code: batch.CodeUsage}
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		return usage{err}
+	defer s.Store.Close()
+	for again := true; again && err == nil; {
+		again, err = a.stage(j, s)
 	}
 	return err
 }
 
+// stage plans, asks and works. again says that there is more to ask about: the
+// canary came back, or the inventory grew old while somebody thought.
+func (a *app) stage(j *job, s *connected) (again bool, err error) {
+	open, plan, err := a.planned(j, s)
+	if open != nil {
+		defer open.Close()
+	}
+	if err != nil {
+		return false, err
+	}
+	a.showPlan(j, s, plan)
+	if stop := plan.Refused(); stop != nil {
+		return false, stop
+	}
+	if plan.Nothing() {
+		return false, a.nothing(j, s, open, plan)
+	}
+	how, err := a.agree(j, s, plan)
+	if err != nil {
+		return false, err
+	}
+	if inv := plan.Request.Inventory; inv != nil && s.Clock.Now().Sub(inv.At) > inventoryLife {
+		a.say("The inventory is older than %v by now: it is read again.", inventoryLife)
+		return true, nil
+	}
+	j.opt.Canary = plan.CanaryLeft()
+	stop, err := a.work(j, s, open, plan, how)
+	if err != nil || stop != nil || j.opt.Canary == 0 || a.code != batch.CodeStopped {
+		return false, err
+	}
+	return a.canaryBack(j), nil
+}
+
+// inventoryLife is how long an inventory serves after it was read.
+const inventoryLife = time.Hour
+
+// canaryBack says whether somebody can be asked to go on; else the next run will.
+func (a *app) canaryBack(j *job) bool {
+	if j.yes || j.digest != "" {
+		a.say("The first %d are over: look at how they went. The next run goes on with the rest.", j.opt.Canary)
+		return false
+	}
+	a.say("The first %d are over. This is what is left:", j.opt.Canary)
+	return true
+}
+
 // work runs the plan, shows it, and reports.
-func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how string) error {
+func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how string) (stop *batch.Stop, err error) {
 	j.opt.Seed = time.Now().UnixNano()
 	display := a.display()
 	runner, err := open.Start(a.Context, plan, "run", how, j.opt, display.Show)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	stop := runner.Run(a.Context, a.Hard)
+	stop = runner.Run(a.Context, a.Hard)
 	display.Close()
 	code, err := runner.Finish(stop)
 	if err != nil {
@@ -244,7 +247,7 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 	if stop != nil {
 		a.sayError(stop.Error(), stop.Hint)
 	}
-	return a.tellResults(j, s, runner.BatchID(), code)
+	return stop, a.tellResults(j, s, runner.BatchID(), code)
 }
 
 // nothing ends a run that has nothing to do, without a call.

@@ -1,0 +1,135 @@
+package batch
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+// The kinds of reason for which a device is held back: the reason's beginning,
+// up to the colon.
+const (
+	heldBefore    = "accepted before"
+	heldProtected = "protected"
+	heldOtherName = "other name"
+	heldMerged    = "merged"
+	heldNotOn     = "not onboarded"
+	heldRecent    = "recently seen"
+)
+
+// The kinds of warning about a device that is sent all the same.
+const (
+	warnUnknown  = "not in the inventory"
+	warnPlatform = "doubtful platform"
+	warnBusy     = "in flight or in doubt in another batch"
+)
+
+// hold says why a device is not to be sent now, empty if it is. It gives the
+// line the name that the inventory knows, if the list has none.
+func (p *Plan) hold(l *checkpoint.Line) (why string) {
+	req := &p.Request
+	known, d := req.known(l.Device)
+	named := l.Name
+	if d != nil && l.Name == "" {
+		l.Name = d.Name
+	}
+	if by := req.Protect.Covers(l.Device, named, d); by != "" {
+		return heldProtected + ": by " + by
+	}
+	if d == nil {
+		if !known {
+			p.warn(warnUnknown, l, "")
+		}
+		return ""
+	}
+	switch {
+	case named != "" && d.Name != "" && label(named) != label(d.Name):
+		return fmt.Sprintf("%s: the inventory knows this id as %s", heldOtherName, d.Name)
+	case d.MergedInto != "":
+		return fmt.Sprintf("%s: into %s", heldMerged, d.MergedInto)
+	case d.Onboarding != "" && !d.Onboarded():
+		return fmt.Sprintf("%s: %s", heldNotOn, d.Onboarding)
+	case req.RecentlySeen > 0 && req.Inventory.At.Sub(d.LastSeen) < req.RecentlySeen:
+		return fmt.Sprintf("%s: %s", heldRecent, d.LastSeen.UTC().Format(time.RFC3339))
+	}
+	if !offboards(d.Platform) {
+		p.warn(warnPlatform, l, d.Platform)
+	}
+	return ""
+}
+
+// known finds a device in the inventory; without an inventory all are known.
+func (req *Request) known(id string) (known bool, d *Device) {
+	if req.Inventory == nil {
+		return true, nil
+	}
+	if found, ok := req.Inventory.Find(id); ok {
+		return true, &found
+	}
+	return false, nil
+}
+
+// tooOld are platforms of Windows that Defender cannot offboard. Later ones than
+// those of the table are taken for able: the list of platforms is not closed.
+var tooOld = []string{"windowsxp", "windowsvista", "windows7", "windows8", "windows81", "windows8.1",
+	"windowsserver2003", "windowsserver2008", "windowsserver2008r2", "windowsserver2012"}
+
+// offboards says whether a platform is documented to take the offboard call. The
+// server decides; an empty one says nothing.
+func offboards(platform string) bool {
+	platform = strings.ToLower(strings.ReplaceAll(platform, " ", ""))
+	return platform == "" || strings.HasPrefix(platform, "windows") && !slices.Contains(tooOld, platform)
+}
+
+// elsewhere says why a device is left to another batch, and marks it with the
+// action that it has there.
+func (p *Plan) elsewhere(l *checkpoint.Line, old checkpoint.Task) (why string) {
+	other, ok := p.Request.Elsewhere[l.Device]
+	switch {
+	case !ok:
+		return ""
+	case other.Status != checkpoint.Accepted:
+		p.warn(warnBusy, l, fmt.Sprintf("%s in batch %q", other.Status, other.Batch))
+		return ""
+	case p.Request.Again:
+		return ""
+	}
+	if old.Action != other.Action {
+		p.tasks = append(p.tasks, checkpoint.TaskChange{N: l.N, Action: &other.Action})
+	}
+	return fmt.Sprintf("%s, in batch %q", heldBefore, other.Batch)
+}
+
+// Tally counts the lines of a kind and tells of the first ones.
+type Tally struct {
+	Count int      `json:"count"`
+	First []string `json:"first"`
+}
+
+// firstOf is how many lines of a kind are told of.
+const firstOf = 5
+
+func addTo(m map[string]*Tally, kind string, l *checkpoint.Line, about string) {
+	t := m[kind]
+	if t == nil {
+		t = &Tally{}
+		m[kind] = t
+	}
+	t.Count++
+	if len(t.First) == firstOf {
+		return
+	}
+	who := l.Device
+	if l.Name != "" {
+		who = l.Name + " (" + l.Device + ")"
+	}
+	if about != "" {
+		who += ": " + about
+	}
+	t.First = append(t.First, fmt.Sprintf("%s:%d: %s", l.File, l.Line, who))
+}
+
+func (p *Plan) warn(kind string, l *checkpoint.Line, about string) { addTo(p.Warned, kind, l, about) }

@@ -1,0 +1,218 @@
+package command
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/defender"
+	"mde-offboard/batch/input"
+)
+
+func (a *app) planCommand() *cobra.Command {
+	j := &job{planning: true}
+	cmd := &cobra.Command{
+		Use:   "plan LIST…",
+		Short: "Show what run would do and when, without a call that changes anything",
+		Long: `plan shows what run would do, and when it would be done, without a call that
+changes anything. It signs in and reads the inventory, so that devices are
+checked by it. With --no-inventory it needs no login: then the plan is of the
+list and the checkpoint alone. Such a plan has a digest only where tenant and
+application are known without a login: from --tenant-id and --client-id (or the
+variables for them), or from an earlier run of the batch.
+
+--json writes the plan to standard output, in fields that stay as they are:
+
+` + planFields,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.plan(j, args) },
+	}
+	j.addFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&j.json, "json", false, "write the plan as JSON to standard output")
+	return cmd
+}
+
+func (a *app) plan(j *job, args []string) error {
+	defer j.cleanup()
+	if j.json {
+		a.global.quiet = true
+	}
+	s, plan, err := a.begin(j, args)
+	if err != nil {
+		if plan != nil && j.json { // the list alone is to blame
+			return errors.Join(a.writePlan(j, &connected{}, plan), err)
+		}
+		return err
+	}
+	defer s.Store.Close()
+	open, plan, err := a.planned(j, s)
+	if open != nil {
+		defer open.Close()
+	}
+	if err != nil {
+		return err
+	}
+	if j.json {
+		if err := a.writePlan(j, s, plan); err != nil {
+			return err
+		}
+	} else {
+		a.showPlan(j, s, plan)
+		a.say("Plan        %s", digestOf(s, plan))
+	}
+	if stop := plan.Refused(); stop != nil {
+		return stop
+	}
+	return nil
+}
+
+// digestOf is the plan's digest, or why it has none.
+func digestOf(s *connected, p *batch.Plan) string {
+	if !s.targeted() {
+		return "no digest: without a login the target is not known"
+	}
+	return p.Digest(s.Key, s.Host)
+}
+
+// targeted says whether it is known whose devices the plan is about.
+func (s *connected) targeted() bool { return s.Key.Tenant != "" && s.Key.Application != "" }
+
+// begin reads flags and lists, and signs in, the list first: what is wrong with
+// it needs no login to be told. Where the list is to blame the plan tells how.
+func (a *app) begin(j *job, args []string) (*connected, *batch.Plan, error) {
+	if err := j.prepare(a, args); err != nil {
+		return nil, nil, err
+	}
+	plan, err := j.makePlan(nil, j.req)
+	if err != nil {
+		return nil, nil, err
+	}
+	if stop := plan.Unusable(); stop != nil {
+		a.showList(j, plan)
+		if !j.json {
+			a.problems(plan)
+		}
+		return nil, plan, stop
+	}
+	if j.simulate {
+		if err := a.rehearse(j); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := j.check(); err != nil {
+		return nil, nil, err
+	}
+	s, err := a.enter(j)
+	return s, nil, err
+}
+
+// enter opens the checkpoint and signs in, unless the plan can do without.
+func (a *app) enter(j *job) (s *connected, err error) {
+	store, err := a.openStore()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			store.Close()
+		}
+	}()
+	if j.planning && j.noInventory && !j.simulate {
+		return a.withoutLogin(j, store)
+	}
+	client, err := j.client(a)
+	if err != nil {
+		return nil, err
+	}
+	return a.connect(a.Context, &j.connection, client, store, true)
+}
+
+// withoutLogin takes for the target what the flags, the environment and the
+// batch's earlier runs say of it, which may be nothing.
+func (a *app) withoutLogin(j *job, store *checkpoint.Store) (*connected, error) {
+	target, err := defender.Resolve(j.config.Cloud, j.config.Endpoint, j.config.Scope, j.config.AuthorityHost)
+	if err != nil {
+		return nil, usage{err}
+	}
+	s := &connected{target: target, Session: batch.Session{Store: store, Clock: &batch.Clock{}, Host: target.Host, Version: Version,
+		Key: checkpoint.Key{Cloud: target.Key, Tenant: strings.ToLower(either(j.login.TenantID, a.Getenv("AZURE_TENANT_ID"))),
+			Application: strings.ToLower(either(j.login.ClientID, a.Getenv("AZURE_CLIENT_ID")))}}}
+	err = store.View(a.Context, func(r checkpoint.Reader) error {
+		b, err := find(r, j.name, s.Key.Tenant)
+		if errors.Is(err, checkpoint.ErrNoBatch) {
+			return nil
+		}
+		s.Key.Tenant, s.Key.Application = either(s.Key.Tenant, b.Key.Tenant), either(s.Key.Application, b.Key.Application)
+		s.Simulated = b.Simulated
+		return err
+	})
+	return s, err
+}
+
+func either(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// planned opens the batch, reads the inventory and makes the plan.
+func (a *app) planned(j *job, s *connected) (open *batch.Open, plan *batch.Plan, err error) {
+	if open, err = s.Open(a.Context, j.name); err != nil {
+		return nil, nil, err
+	}
+	req := j.req
+	if !j.noInventory {
+		if req.Inventory, err = s.Inventory(a.Context, a.what(j), j.opt, func(text string) { a.say("%s; trying again …", text) }); err != nil {
+			return open, nil, err
+		}
+	}
+	err = s.Store.View(a.Context, func(r checkpoint.Reader) (err error) {
+		req.Elsewhere, err = r.Elsewhere(s.Key.Cloud, s.Key.Tenant, open.Batch.ID)
+		return err
+	})
+	if err != nil {
+		return open, nil, err
+	}
+	plan, err = j.makePlan(open, req)
+	return open, plan, err
+}
+
+func (a *app) what(j *job) string {
+	if j.planning {
+		return "plan"
+	}
+	return "plan of a run"
+}
+
+// makePlan reads the lists to their end; without a batch, as a new one.
+func (j *job) makePlan(open *batch.Open, req batch.Request) (*batch.Plan, error) {
+	lists, err := batch.OpenLists(j.files, j.list)
+	if err != nil {
+		return nil, listError(err)
+	}
+	defer lists.Close()
+	var b checkpoint.Batch
+	var tasks []checkpoint.Task
+	if open != nil {
+		b, tasks = open.Batch, open.Tasks
+	}
+	plan, err := batch.MakePlan(lists, j.listName, b, tasks, req)
+	return plan, listError(err)
+}
+
+// listError makes what is wrong with a list wrong usage.
+func listError(err error) error {
+	var p *input.Problem
+	if errors.As(err, &p) {
+		return &batch.Stop{Why: p.Error(), Hint: p.Hint, Code: batch.CodeUsage}
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return usage{err}
+	}
+	return err
+}

@@ -1,0 +1,163 @@
+package command
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
+)
+
+// showPlan says what would be done.
+func (a *app) showPlan(j *job, s *connected, p *batch.Plan) {
+	if s.Simulated {
+		a.say("SIMULATED: a rehearsal, no device is touched")
+	}
+	a.showList(j, p)
+	a.say("Target      tenant %s, application %s, %s", told(s.Key.Tenant), told(s.Key.Application), s.Host)
+	a.showInventory(p)
+	a.problems(p)
+	a.say("To do       %s", count(p.ToDo, "device"))
+	a.row(p.InDoubt, "in doubt", "looked up before anything else")
+	a.row(p.Duplicates, "duplicate", "skipped")
+	if p.Request.SkipInvalid {
+		a.row(p.Invalid, "invalid", "skipped")
+	}
+	a.tallies(p.Held, "held back")
+	a.tallies(p.Warned, "a warning, sent all the same")
+	for _, st := range sortedKeys(p.Done) {
+		a.row(p.Done[st], string(st), "from before")
+	}
+	a.row(p.Added, "new in the list", "")
+	a.row(p.Withdrawn, "no longer in the list", "not sent, withdrawn")
+	a.row(p.Gone, "no longer in the list", "sent before, stays in the result")
+	a.row(p.Recomment, "another comment", "")
+	if n := p.CanaryLeft(); n > 0 {
+		a.say("Canary      the first %d, then it is asked again", n)
+	}
+	a.forecast(j, s, p)
+}
+
+// showList says which list it is and how it was read.
+func (a *app) showList(j *job, p *batch.Plan) {
+	a.say("Batch       %s%s", j.name, resumed(p))
+	a.say("List        %s: %s", p.List, count(p.Lines, "line"))
+	for _, n := range p.Notes {
+		a.say("            %s", n)
+	}
+}
+
+// showInventory says against what the devices were checked.
+func (a *app) showInventory(p *batch.Plan) {
+	inv := p.Request.Inventory
+	if inv == nil {
+		a.say("Inventory   not read: no device is checked, and --max-percent is not judged")
+		return
+	}
+	a.say("Inventory   %s, %d onboarded, read %s", count(inv.Len(), "device"), inv.Onboarded, clockTime(inv.At))
+}
+
+// told is what the target is called when nobody has signed in.
+func told(id string) string {
+	if id == "" {
+		return "not known without a login"
+	}
+	return id
+}
+
+// tallies shows lines of some kinds, the first of each by name.
+func (a *app) tallies(kinds map[string]*batch.Tally, remark string) {
+	for _, kind := range sortedKeys(kinds) {
+		t := kinds[kind]
+		a.row(t.Count, kind, remark)
+		for _, line := range t.First {
+			a.say("              %s", line)
+		}
+		if rest := t.Count - len(t.First); rest > 0 {
+			a.say("              … and %d more", rest)
+		}
+	}
+}
+
+func (a *app) row(n int, what, remark string) {
+	if n > 0 {
+		line := fmt.Sprintf("            %d %s", n, what)
+		if remark != "" {
+			line += ": " + remark
+		}
+		a.say("%s", line)
+	}
+}
+
+func resumed(p *batch.Plan) string {
+	if p.Batch.ID == 0 {
+		return " (new)"
+	}
+	return ", begun " + p.Batch.Created.Local().Format("2006-01-02 15:04")
+}
+
+// forecast says how many calls there will be and when the last one goes.
+func (a *app) forecast(j *job, s *connected, p *batch.Plan) {
+	last, why, ok := a.lastCall(j, s, p)
+	if !ok {
+		return
+	}
+	when := "at once"
+	if d := last.Sub(s.Clock.Now()); d > time.Second {
+		when = fmt.Sprintf("by %s, in %s (%s)", clockTime(last), short(d), why)
+	}
+	a.say("Calls       %d, the last one %s", p.ToDo, when)
+}
+
+// lastCall says when the last call of a plan goes, if there is one: under both
+// windows, with what was called before, and within the hours that are allowed.
+func (a *app) lastCall(j *job, s *connected, p *batch.Plan) (last time.Time, why string, ok bool) {
+	if p.ToDo == 0 || s.Store == nil {
+		return last, "", false
+	}
+	b := checkpoint.Budget{Key: s.Key, Kind: batch.CallOffboard, Shared: j.opt.SharedBudget, Windows: j.opt.Windows}
+	last, why, err := s.Store.Forecast(b, s.Clock.Now, p.ToDo, 0, j.opt.Allowed)
+	return last, why, err == nil
+}
+
+func clockTime(t time.Time) string {
+	t = t.Local()
+	if y, m, d := time.Now().Date(); t.Year() == y && t.Month() == m && t.Day() == d {
+		return t.Format("15:04:05")
+	}
+	return t.Format("Mon 2006-01-02 15:04")
+}
+
+func short(d time.Duration) string {
+	d = d.Round(time.Second)
+	if d >= time.Hour {
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+	return d.String()
+}
+
+// problems names the lines that cannot be used.
+func (a *app) problems(p *batch.Plan) {
+	var hint string
+	for _, problem := range p.Problems {
+		fmt.Fprintln(a.Stderr, problem.Error())
+		if problem.Hint != "" && problem.Hint != hint {
+			hint = problem.Hint
+			fmt.Fprintln(a.Stderr, "  hint: "+hint)
+		}
+	}
+	if rest := p.Bad - len(p.Problems); rest > 0 {
+		fmt.Fprintf(a.Stderr, "… and %d more\n", rest)
+	}
+}
+
+func sortedKeys[K ~string, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,102 @@
+package batch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+// percentFrom is beyond how many devices --max-percent is judged: a tenant of
+// ten that retires five is no accident.
+const percentFrom = 5
+
+// Unusable says why the list can be no plan at all, or nil. It asks nothing of
+// Defender or of earlier runs, so it can be known before anybody signs in.
+func (p *Plan) Unusable() *Stop {
+	switch {
+	case p.Lines == 0:
+		return &Stop{Why: p.List + " has no lines", Code: CodeUsage}
+	case p.Bad > 0 && !p.Request.SkipInvalid:
+		return &Stop{Why: fmt.Sprintf("%d of %d lines cannot be used", p.Bad, p.Lines), Code: CodeUsage,
+			Hint: "correct them, or give --skip-invalid to leave them out; nothing was sent"}
+	}
+	return nil
+}
+
+// Refused says why the plan must not be run as it is, or nil. The guards judge
+// what is still to do, not what earlier runs did.
+func (p *Plan) Refused() *Stop {
+	if stop := p.Unusable(); stop != nil {
+		return stop
+	}
+	req := &p.Request
+	if at, open := req.Protect.needsInventory(p.unnamed == ""); open && req.Inventory == nil && p.ToDo > 0 {
+		why := fmt.Sprintf("--protect: %v cannot be judged without the inventory", at)
+		if at.kind == "name" {
+			why += fmt.Sprintf(": the list has no name for the device at %s", p.unnamed)
+		}
+		return &Stop{Why: why, Code: CodeUsage, Hint: "leave --no-inventory out, or take the pattern out; nothing was sent"}
+	}
+	if req.MaxDevices > 0 && p.ToDo > req.MaxDevices {
+		return &Stop{Why: fmt.Sprintf("%d devices are to be offboarded, more than --max-devices %d allows", p.ToDo, req.MaxDevices), Code: CodeUsage,
+			Hint: fmt.Sprintf("if the list is right, give --max-devices %d; nothing was sent", p.ToDo)}
+	}
+	return p.tooLargeAShare()
+}
+
+// tooLargeAShare judges --max-percent. An inventory without any onboarded device
+// is most likely another tenant's, and every share of it is too large.
+func (p *Plan) tooLargeAShare() *Stop {
+	most, inv := p.Request.MaxPercent, p.Request.Inventory
+	if inv == nil || most <= 0 || most >= 100 || p.ToDo <= percentFrom || float64(p.ToDo)*100 <= most*float64(inv.Onboarded) {
+		return nil
+	}
+	if inv.Onboarded == 0 {
+		return &Stop{Why: fmt.Sprintf("%d devices are to be offboarded, and the inventory has no onboarded device: more than --max-percent %g allows", p.ToDo, most),
+			Code: CodeUsage, Hint: "is this the right tenant? If it is, give --max-percent 100; nothing was sent"}
+	}
+	share := math.Ceil(float64(p.ToDo) * 100 / float64(inv.Onboarded))
+	return &Stop{Why: fmt.Sprintf("%d devices are to be offboarded, %g %% of the %d that are onboarded: more than --max-percent %g allows", p.ToDo, share, inv.Onboarded, most),
+		Code: CodeUsage, Hint: fmt.Sprintf("is this the list of what is to go, or an export of the whole fleet? If it is right, give --max-percent %g; nothing was sent", min(share, 100))}
+}
+
+// CanaryLeft is how many devices are to be sent before somebody is asked again;
+// 0 if there is no canary, or it has been sent, or it would be all there is.
+func (p *Plan) CanaryLeft() int {
+	if left := p.Request.Canary - p.Sent; left > 0 && left < p.ToDo {
+		return left
+	}
+	return 0
+}
+
+// Digest names exactly this plan for this target: run --plan compares it. It
+// covers the list, the settings of the request, what the batch has gone through,
+// and what becomes of each line; not the words of a reason, which may name the
+// hour in which a device was seen last.
+func (p *Plan) Digest(key checkpoint.Key, host string) string {
+	h, req := sha256.New(), &p.Request
+	var protect []string
+	if req.Protect != nil {
+		protect = req.Protect.all
+	}
+	// None of these can fail to be written as JSON.
+	json.NewEncoder(h).Encode([]any{key, host, req.Name, req.Comment, req.Again, req.Retry, req.SkipInvalid, req.MaxDevices, req.MaxPercent,
+		req.RecentlySeen, protect, req.Canary, req.Inventory != nil, p.Batch.Events, p.ListDigest, p.Columns, p.ToDo, p.InDoubt})
+	var b []byte
+	p.changes.each(func(l *checkpoint.Line) error {
+		kind, _, _ := strings.Cut(l.Reason, ":")
+		b = strconv.AppendInt(strconv.AppendInt(b[:0], l.N, 10), -l.Position, 10)
+		for _, s := range []string{l.Device, l.Comment, string(l.Status), kind} {
+			b = appendText(b, s)
+		}
+		h.Write(b)
+		return nil
+	})
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
