@@ -32,6 +32,9 @@ func (tx *Tx) append(batch int64, body string, e *Event) (seq int64, err error) 
 		return 0, err
 	}
 	tx.appended = true
+	if err := tx.count(batch, seq, e); err != nil {
+		return 0, err
+	}
 	return seq, tx.project(batch, seq, e)
 }
 

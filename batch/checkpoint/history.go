@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"fmt"
 	"time"
 
 	"mde-offboard/batch/quota"
@@ -94,24 +95,53 @@ func (s *Store) dead(alive, now time.Time) bool {
 	return now.Sub(alive) > silence && (s.woke.IsZero() || now.Sub(s.woke) > silence)
 }
 
-// reserved carries an intent into the histories that are at hand.
-func (s *Store) reserved(key, kind string) {
-	for _, name := range []string{key + "|*", key + "|" + kind} {
-		if h := s.histories[name]; h != nil {
-			h.Reserve()
+// count carries an event into what is kept of the quota beside the tables, and
+// must come before the event is applied to them.
+func (tx *Tx) count(batch, seq int64, e *Event) error {
+	if e.Start != nil {
+		tx.started = append(tx.started, runID{batch, seq})
+	}
+	if e.End != nil {
+		tx.s.histories = nil // its open calls will be over, without an outcome
+	}
+	if in := e.Intent; in != nil {
+		tx.s.each(in.Key, in.Kind, (*quota.History).Reserve)
+		if err := tx.stamp(in.Key, e.At); err != nil {
+			return err
 		}
 	}
+	for i := range e.Outcome {
+		if err := tx.countOutcome(batch, e.At, &e.Outcome[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// over carries an outcome of an open call into the histories that are at hand.
-func (s *Store) over(key, kind string, at time.Time, unsent bool) {
+func (tx *Tx) countOutcome(batch int64, at time.Time, o *Outcome) error {
+	run := runID{batch: batch}
+	var key, kind string
+	var was, ended int64
+	err := tx.row(`SELECT a.run, a.quota_key, a.kind, a.counted, r.ended FROM attempt a JOIN run r ON r.batch = a.batch AND r.id = a.run
+		WHERE a.batch = $1 AND a.id = $2`, batch, o.Attempt).Scan(&run.id, &key, &kind, &was, &ended)
+	switch {
+	case err != nil:
+		return fmt.Errorf("attempt %d of batch %d: %w", o.Attempt, batch, err)
+	case was != 0 || ended != 0 || !tx.s.mine[run]:
+		tx.s.histories = nil // they may not have it as open
+	case o.Unsent:
+		tx.s.each(key, kind, (*quota.History).Unsent)
+	default:
+		tx.s.each(key, kind, func(h *quota.History) { h.Over(o.overAt(at)) })
+	}
+	return nil
+}
+
+// each calls fn with the histories at hand that a kind of call counts in.
+func (s *Store) each(key, kind string, fn func(*quota.History)) {
 	for _, name := range []string{key + "|*", key + "|" + kind} {
-		switch h := s.histories[name]; {
-		case h == nil:
-		case unsent:
-			h.Unsent()
-		default:
-			h.Over(at)
+		if h := s.histories[name]; h != nil {
+			fn(&h.History)
 		}
 	}
 }

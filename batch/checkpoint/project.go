@@ -70,7 +70,6 @@ func (tx *Tx) projectPlan(batch int64, p *Plan) error {
 }
 
 func (tx *Tx) projectStart(batch, seq int64, at time.Time, s *RunStart) error {
-	tx.started = append(tx.started, runID{batch, seq})
 	_, err := tx.exec(`INSERT INTO run (batch, id, what, who, host, pid, version, agreed, started, alive, grace)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)`,
 		batch, seq, s.What, s.Who, s.Host, s.PID, s.Version, s.Agreed, micros(at), s.Grace)
@@ -83,7 +82,6 @@ func (tx *Tx) projectEnd(batch int64, at time.Time, r *RunEnd) error {
 	if !r.At.IsZero() {
 		at = r.At
 	}
-	tx.s.histories = nil // open calls of an ended run are over some time
 	res, err := tx.exec(`UPDATE run SET ended = $1, why = $2, code = $3, alive = CASE WHEN alive < $1 THEN $1 ELSE alive END
 		WHERE batch = $4 AND id = $5`, micros(at), r.Why, r.Code, batch, r.Run)
 	return changedOne(res, err, "run", batch, r.Run)
@@ -111,39 +109,31 @@ func (tx *Tx) projectIntent(batch, seq int64, at time.Time, in *Intent) error {
 		batch, seq, in.Run, in.Key, in.Kind, in.N, in.Device, in.Number, in.Tag, micros(at)); err != nil {
 		return err
 	}
-	tx.s.reserved(in.Key, in.Kind)
-	if err := tx.stamp(in.Key, at); err != nil || in.N == 0 {
-		return err
+	if in.N == 0 {
+		return nil
 	}
 	res, err := tx.exec("UPDATE task SET attempt = $1 WHERE batch = $2 AND n = $3", seq, batch, in.N)
 	return changedOne(res, err, "task", batch, in.N)
 }
 
 func (tx *Tx) projectOutcome(batch int64, at time.Time, o *Outcome) error {
-	over := o.Over
-	if over.IsZero() {
-		over = at
-	}
+	over := o.overAt(at)
 	sent, counted := 1, micros(over)
 	if o.Unsent {
 		sent, counted = 0, -1
 	}
-	run := runID{batch: batch}
-	var key, kind string
-	var was, ended int64
-	if err := tx.row(`SELECT a.run, a.quota_key, a.kind, a.counted, r.ended FROM attempt a JOIN run r ON r.batch = a.batch AND r.id = a.run
-		WHERE a.batch = $1 AND a.id = $2`, batch, o.Attempt).Scan(&run.id, &key, &kind, &was, &ended); err != nil {
-		return fmt.Errorf("attempt %d of batch %d: %w", o.Attempt, batch, err)
-	}
-	_, err := tx.exec(`UPDATE attempt SET over = $1, outcome = $2, sent = $3, status = $4, code = $5, message = $6,
+	res, err := tx.exec(`UPDATE attempt SET over = $1, outcome = $2, sent = $3, status = $4, code = $5, message = $6,
 		target = $7, request_id = $8, date = $9, counted = $10 WHERE batch = $11 AND id = $12`,
 		micros(over), o.Outcome, sent, o.Status, o.Code, o.Message, o.Target, o.RequestID, micros(o.Date), counted, batch, o.Attempt)
-	if was == 0 && ended == 0 && tx.s.mine[run] {
-		tx.s.over(key, kind, over, o.Unsent)
-	} else {
-		tx.s.histories = nil // they may not have it as open
+	return changedOne(res, err, "attempt", batch, o.Attempt)
+}
+
+// overAt is when the call was over that an event of the time at tells of.
+func (o *Outcome) overAt(at time.Time) time.Time {
+	if o.Over.IsZero() {
+		return at
 	}
-	return err
+	return o.Over
 }
 
 // projectTask sets the fields that the change names.

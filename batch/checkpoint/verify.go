@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -98,18 +99,28 @@ func (r Reader) verify(batch int64) error {
 	return r.bookkeeping(b)
 }
 
-// newReplay opens an empty checkpoint in memory.
+// newReplay opens an empty checkpoint in memory, without indexes: nothing is
+// looked for in it.
 func newReplay() (*sql.DB, error) {
 	db, err := sql.Open("sqlite", "file::memory:?_pragma=journal_mode(OFF)")
 	if err != nil {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	if err := migrate(db); err != nil {
-		db.Close()
-		return nil, err
+	if err := errors.Join(migrate(db), dropIndexes(db)); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+func dropIndexes(db *sql.DB) error {
+	var drop sql.NullString
+	err := db.QueryRow("SELECT group_concat('DROP INDEX ' || name, ';') FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").Scan(&drop)
+	if err != nil {
+		return err
+	}
+	_, err = db.Exec(drop.String)
+	return err
 }
 
 // replayChain checks each link and applies each event to an empty checkpoint.
