@@ -52,7 +52,7 @@ func (c *Client) Cancel(ctx context.Context, actionID, text string, gate Gate) (
 		return MachineAction{}, Exchange{}, &Error{Class: Refused, Message: "a comment is required"}
 	}
 	a, x, err := c.post(ctx, "/api/machineactions/"+url.PathEscape(actionID)+"/cancel", text, gate)
-	if e, ok := err.(*Error); ok && e.Status == http.StatusBadRequest && e.Code != "" && e.Err == nil {
+	if e, ok := err.(*Error); ok && e.Status == http.StatusBadRequest && e.Code != "" {
 		e.Class = Refused
 	}
 	if err == nil && !strings.EqualFold(a.ID, actionID) {

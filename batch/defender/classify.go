@@ -88,7 +88,7 @@ func (c *call) failure(method string) *Error {
 		e.Class = broken(method, x.Status, c.header)
 	default:
 		e.Class = Outage
-		if class, ok := known[x.Status][strings.ToLower(d.code)]; ok && c.err == nil {
+		if class, ok := known[x.Status][strings.ToLower(d.code)]; ok {
 			e.Class = class
 		}
 	}

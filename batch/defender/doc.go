@@ -18,8 +18,9 @@
 // whatever else came back is an [Outage], or [InDoubt] for a POST that was sent
 // and may have taken effect.
 //
-// Tokens travel over verified TLS only, and are in no log, error or string that
-// this package makes.
+// Tokens travel over verified TLS only, but for those of a simulator on
+// loopback, and are in no log, error or string that this package makes. A token
+// for another tenant or application than the first is not used.
 //
 // # What it does not
 //
