@@ -24,7 +24,7 @@ type caller struct {
 	opt        *Options
 	halted     atomic.Bool // nothing new may be sent
 	inFlight   atomic.Int64
-	offset     atomic.Int64 // server's clock minus ours, nanoseconds, as the last answer had it
+	offset     atomic.Pointer[offset] // as the last dated answer had it
 	auth       auth
 	note       func(string) // told when a read meets an outage; may be nil
 
@@ -174,7 +174,10 @@ func gaveUp(err error) bool {
 // one transaction, before anybody is told.
 func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 	c := a.c
-	now := c.clock.Now()
+	if _, err := c.trustClock(); err != nil { // before something is written by the new clock
+		return err
+	}
+	now, jumps := c.clock.Now(), c.clock.Jumps()
 	r.Attempt, r.Over = a.id, now
 	if r.gaveUp && !r.Unsent {
 		r.Over = now.Add(c.opt.Timeout) // it may be on its way for as long again
@@ -184,7 +187,9 @@ func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 		e.Tasks = []checkpoint.TaskChange{*task}
 	}
 	if r.hold > 0 {
-		e.Hold = &checkpoint.HoldSet{Key: c.key.String(), Kind: "*", Until: now.Add(r.hold), Why: r.holdWhy}
+		// The disk has whole microseconds; the part that is cut off is not to be
+		// cut off the hold.
+		e.Hold = &checkpoint.HoldSet{Key: c.key.String(), Kind: "*", Until: now.Add(r.hold + time.Microsecond), Why: r.holdWhy}
 	}
 	a.id = 0
 	err := c.store.Update(func(tx *checkpoint.Tx) error {
@@ -194,7 +199,7 @@ func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 			late := time.Since(r.x.Over)
 			got := now.Add(-late)
 			sent := got.Add(-r.x.Over.Sub(r.x.At))
-			c.offset.Store(int64(r.Date.Sub(got)))
+			c.offset.Store(&offset{low: r.Date.Sub(got), high: r.Date.Add(time.Second).Sub(sent), jumps: jumps})
 			if err := tx.ServerDate(c.key, r.Date, sent, got, now); err != nil {
 				return err
 			}
@@ -208,28 +213,24 @@ func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 	return err
 }
 
-// serverTime turns a moment of our clock into the server's, as far as known.
-func (c *caller) serverTime(t time.Time) time.Time { return t.Add(time.Duration(c.offset.Load())) }
-
 // auth knows what to do about a token that is refused.
 type auth struct {
-	mu    sync.Mutex
-	fresh int // generation of the token that came after a refusal
+	mu   sync.Mutex
+	good int // the youngest generation of which a token was taken
 }
 
-// refused gets a new token after a 401; if the refused one was new, and nothing
-// has been taken since it came, it is the authorization that is lost.
+// refused gets a new token after a 401; if the refused one came after a refusal
+// and was never taken, it is the authorization that is lost.
 func (c *caller) refused(x defender.Exchange, err error) error {
 	c.auth.mu.Lock()
 	defer c.auth.mu.Unlock()
-	if c.auth.fresh != 0 && x.Token >= c.auth.fresh {
+	if x.Token > 1 && x.Token > c.auth.good {
 		return &Stop{Why: "Defender does not take a fresh token either", Err: err, Code: CodeGuard,
 			Hint: "check that the application still exists and still has its permissions, then run the same command again"}
 	}
 	if err := c.client.RefreshAfter(x); err != nil {
 		return &Stop{Why: "no fresh token", Err: err, Code: CodeGuard}
 	}
-	c.auth.fresh = x.Token + 1
 	return nil
 }
 
@@ -237,9 +238,7 @@ func (c *caller) refused(x defender.Exchange, err error) error {
 func (c *caller) taken(x defender.Exchange) {
 	c.auth.mu.Lock()
 	defer c.auth.mu.Unlock()
-	if x.Token >= c.auth.fresh {
-		c.auth.fresh = 0
-	}
+	c.auth.good = max(c.auth.good, x.Token)
 }
 
 // backoff is the wait before the n-th try again, from one second to a minute.
@@ -304,7 +303,8 @@ func (c *caller) read(ctx context.Context, kind string, do func(context.Context,
 			}
 		}
 		if time.Since(outage) > c.opt.MaxOutage {
-			return at, &Stop{Why: fmt.Sprintf("no answer of Defender's for %v", c.opt.MaxOutage), Err: err, Code: CodeStopped}
+			return at, &Stop{Why: fmt.Sprintf("no answer of Defender's for %v", c.opt.MaxOutage), Err: err, Code: CodeStopped,
+				Hint: "the same command goes on"}
 		}
 		if err := wait(ctx, backoff(n)); err != nil {
 			return at, err

@@ -27,6 +27,9 @@ type verdict struct {
 	task checkpoint.TaskChange
 	word string // for the attempt
 	stop *Stop
+	// answered says that Defender took the call as one that it may take and
+	// answered it, with whatever: the token is good, and nothing is held up.
+	answered bool
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -38,20 +41,30 @@ func (o *Options) decide(w *work, a defender.MachineAction, x defender.Exchange,
 	spent := func() { v.task.Attempts = ptr(w.Attempts + 1) }
 	if err == nil {
 		spent()
+		v.answered = true
 		v.accept(w, a)
 		return v
 	}
 	var e *defender.Error
 	errors.As(err, &e)
-	switch defender.ClassOf(err) {
+	class := defender.ClassOf(err)
+	switch class {
+	case defender.Refused, defender.AlreadyActive, defender.NotFound, defender.Forbidden, defender.WrongDevice:
+		v.answered = true
+	}
+	switch class {
 	case defender.Refused:
 		spent()
 		v.task.Status, v.task.Reason = checkpoint.Refused, ptr(reason(e))
 	case defender.AlreadyActive:
 		// The open action is looked up: it may be one of ours.
 		spent()
-		v.next = settle
 		v.task.Status, v.task.Reason = checkpoint.AlreadyActive, ptr(reasonLookup)
+		if o.NoReads {
+			v.task.Reason = ptr("an action is open already" + noReads)
+			break
+		}
+		v.next = settle
 		v.task.DoubtSince, v.task.DoubtUntil = ptr(w.since(now)), ptr(now)
 	case defender.NotFound:
 		spent()
@@ -93,11 +106,17 @@ func (o *Options) decide(w *work, a defender.MachineAction, x defender.Exchange,
 // reasonLookup marks a task whose open action is not known yet.
 const reasonLookup = "an action is open already; looking it up"
 
+// noReads is what to do about a task that cannot be looked up.
+const noReads = "; machine actions may not be read (Machine.Read.All), so look the device up in the portal"
+
 // doubt puts a task in doubt: its call may take effect for a grace from now on.
 func (v *verdict) doubt(w *work, now time.Time, o *Options) {
 	v.next = settle
 	v.task.Status = checkpoint.InDoubt
 	v.task.Reason = ptr("the answer to the call is not known")
+	if o.NoReads {
+		v.task.Reason = ptr(*v.task.Reason + noReads)
+	}
 	v.task.DoubtSince, v.task.DoubtUntil = ptr(w.since(now)), ptr(now.Add(o.Timeout))
 }
 

@@ -51,6 +51,10 @@ type Runner struct {
 		tries int
 		why   string
 	}
+	probing    bool // calls go one at a time
+	epoch      int  // how often that began
+	asking     int  // calls under way that left in this epoch
+	jumps      int  // of the clock that were noticed
 	stopping   *Stop
 	cancel     context.CancelFunc // of waits and reads
 	waitFor    string
@@ -158,6 +162,7 @@ func (r *Runner) dispatch(ctx, hard context.Context) (wake time.Duration, more b
 	if r.stopping != nil {
 		return time.Minute, false
 	}
+	r.noticeJump()
 	now := r.clock.Now()
 	wakes := []time.Time{now.Add(time.Minute)}
 	r.promote(now, &wakes)
@@ -207,6 +212,7 @@ func (r *Runner) promote(now time.Time, wakes *[]time.Time) {
 			*wakes = append(*wakes, w.NotBefore)
 			return false
 		}
+		w.blocked = ""
 		r.ready = append(r.ready, w)
 		return true
 	})
@@ -216,13 +222,13 @@ func (r *Runner) promote(now time.Time, wakes *[]time.Time) {
 // allow.
 func (r *Runner) send(hard context.Context, now time.Time, wakes *[]time.Time) {
 	room := r.opt.Workers - r.flying
-	if !r.out.since.IsZero() { // one call asks whether it is over
-		if r.out.until.After(now) {
-			r.waitFor, r.waitTill = r.out.why, r.out.until
-			*wakes = append(*wakes, r.out.until)
-			return
-		}
-		room = min(room, 1-r.flying)
+	if !r.out.since.IsZero() && r.out.until.After(now) {
+		r.waitFor, r.waitTill = r.out.why, r.out.until
+		*wakes = append(*wakes, r.out.until)
+		return
+	}
+	if r.probing {
+		room = min(room, 1-r.asking)
 	}
 	if r.limited() {
 		return
@@ -243,6 +249,7 @@ func (r *Runner) send(hard context.Context, now time.Time, wakes *[]time.Time) {
 		w := r.ready[0]
 		r.ready = r.ready[1:]
 		r.flying++
+		r.launched(w)
 		r.opened.Add(1)
 		r.group.Go(func() error {
 			r.ended <- r.offboard(hard, w)
@@ -264,11 +271,11 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 		tag = checkpoint.Tag()
 	}
 	a := &attempt{c: r.caller, kind: CallOffboard, intent: checkpoint.Intent{
-		Run: r.run, N: w.N, Device: w.Device, Number: w.requests + 1, Tag: tag}}
+		Run: r.run, N: w.N, Device: w.Device, Number: w.requests + 1, Tag: tag, Again: r.opt.Again}}
 	reserved := sync.OnceFunc(func() { r.opened.Add(-1) })
 	defer reserved()
 	gate := func(ctx context.Context, previous *defender.Exchange) error {
-		w.sent = r.clock.Now()
+		w.sent, w.jumps = r.clock.Now(), r.clock.Jumps()
 		defer reserved()
 		return a.gate(ctx, previous)
 	}
@@ -276,6 +283,7 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 	w.requests += a.number
 	if a.number > 0 {
 		w.tags = append(w.tags, tag)
+		w.held = time.Time{}
 	}
 	if a.id == 0 {
 		return r.unsent(w, err)
@@ -290,7 +298,7 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 	switch {
 	case defender.ClassOf(err) == defender.Unauthorized:
 		return ended{w: w, v: v, err: r.refused(x, err)}
-	case x.Status != 0:
+	case v.answered:
 		r.taken(x)
 	}
 	return ended{w: w, v: v}
@@ -333,7 +341,12 @@ func (r *Runner) elsewhere(w *work, busy *checkpoint.Busy) ended {
 		v.task.Status, v.task.Action = checkpoint.Skipped, &busy.Action
 		v.task.Reason = ptr(fmt.Sprintf("accepted before, in batch %q", busy.Batch))
 	} else {
-		w.blocked = busy.Batch
+		if w.held.IsZero() {
+			w.held = time.Now()
+		}
+		if busy.Status == checkpoint.InDoubt || time.Since(w.held) > r.opt.Grace() {
+			w.blocked = busy.Batch
+		}
 		w.NotBefore = now.Add(15 * time.Second)
 		v.task.Reason = ptr(fmt.Sprintf("%s in batch %q", busy.Status, busy.Batch))
 		if w.Reason == *v.task.Reason {
@@ -372,10 +385,7 @@ func (r *Runner) take(e ended) {
 		r.stop(asStop(e.err))
 	}
 	r.stop(v.stop)
-	if v.next != outage && v.word != "" {
-		r.sentCalls++
-		r.out.since, r.out.tries = time.Time{}, 0
-	}
+	r.heed(w, v)
 	r.judge(w, v)
 	switch v.next {
 	case ready:
@@ -386,7 +396,6 @@ func (r *Runner) take(e ended) {
 		r.toDoubt(w)
 	case outage:
 		r.ready = append([]*work{w}, r.ready...)
-		r.outage("Defender cannot be reached: " + v.word)
 	}
 }
 
@@ -397,34 +406,11 @@ func (r *Runner) recount(w *work) {
 	r.counts[w.counted]++
 }
 
-// outage begins one or makes it longer.
-func (r *Runner) outage(why string) {
-	now := time.Now()
-	if r.out.since.IsZero() {
-		r.out.since = now
-	}
-	if now.Sub(r.out.since) > r.opt.MaxOutage {
-		r.stop(&Stop{Why: fmt.Sprintf("no answer of Defender's for %v (%s)", r.opt.MaxOutage, why), Code: CodeStopped,
-			Hint: "no device is marked by it; the same command goes on"})
-	}
-	r.out.why = why
-	r.out.until = r.clock.Now().Add(r.jitter(backoff(r.out.tries)))
-	r.out.tries++
-	r.opt.logger().Warn(LogOutage, until([]any{"batch", r.name, "reason", why}, r.out.until)...)
-}
-
-// jitter varies a wait by a fifth either way, so that runners do not march in step.
-func (r *Runner) jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.8 + 0.4*r.rng.Float64()))
-}
-
 // judge holds what became of a device against the guards.
 func (r *Runner) judge(w *work, v verdict) {
 	switch {
-	case v.next == settle && w.Status == checkpoint.InDoubt:
-		if r.doubtsRow++; r.doubtsRow >= doubtsInRow {
-			r.outage("no answer arrives, and calls may have taken effect")
-		}
+	case v.next == settle:
+		r.inDoubt(w)
 		return
 	case v.next != done:
 		return
@@ -449,10 +435,9 @@ func (r *Runner) judge(w *work, v verdict) {
 	}
 }
 
-const (
-	doubtsInRow  = 5  // calls in a row without an answer, beyond which it is an outage
-	refusedInRow = 10 // devices in a row that are refused alike, beyond which it is not the devices
-)
+// refusedInRow is how many devices in a row may be refused alike, beyond which it
+// is not the devices.
+const refusedInRow = 10
 
 // row counts devices that are refused alike with nothing accepted in between.
 func (r *Runner) row(w *work, word string) {

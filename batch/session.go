@@ -229,6 +229,7 @@ func (r *Runner) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		offsets := offsetsAt(attempts)
 		tags, requests := map[int64][]string{}, map[int64]int{}
 		for _, a := range attempts {
 			if a.N != 0 && a.Kind == CallOffboard {
@@ -239,9 +240,17 @@ func (r *Runner) load(ctx context.Context) error {
 			}
 		}
 		r.total = len(tasks)
+		now := r.clock.Now()
+		r.jumps = r.clock.Jumps()
 		for _, t := range tasks {
 			r.counts[t.Status]++
-			w := &work{Task: t, tags: tags[t.N], tagged: len(tags[t.N]) > 0, requests: requests[t.N], counted: t.Status}
+			if t.NotBefore.After(now.Add(longestWait)) { // by a clock that was set since
+				t.NotBefore = now
+			}
+			w := &work{Task: t, tags: tags[t.N], tagged: len(tags[t.N]) > 0, requests: requests[t.N], counted: t.Status, jumps: r.jumps}
+			if o, ok := offsets[t.Attempt]; ok {
+				w.offset = &o
+			}
 			switch {
 			case t.Status == checkpoint.Pending && r.opt.Canary > 0 && len(r.ready)+len(r.later) == r.opt.Canary:
 			case t.Status == checkpoint.Pending && !t.NotBefore.IsZero():

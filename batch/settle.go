@@ -16,7 +16,7 @@ import (
 type looked struct {
 	at      time.Time                           // when it began
 	actions map[string][]defender.MachineAction // by device, the youngest first
-	whole   bool                                // it shows the actions of every type, for the devices it names
+	asked   map[string]bool                     // devices that were asked for one by one: all their actions are here
 	err     error
 }
 
@@ -26,6 +26,9 @@ func byDevice(actions []defender.MachineAction) map[string][]defender.MachineAct
 		id := strings.ToLower(a.MachineID)
 		m[id] = append(m[id], a)
 	}
+	for _, of := range m {
+		slices.SortStableFunc(of, func(a, b defender.MachineAction) int { return b.Created.Compare(a.Created) })
+	}
 	return m
 }
 
@@ -34,8 +37,11 @@ func byDevice(actions []defender.MachineAction) map[string][]defender.MachineAct
 // that was lost, copied or is wrong, another administrator, the portal: none of
 // them leads to a second action.
 func (r *Runner) lookFirst(ctx context.Context) error {
-	if r.opt.NoReads || len(r.ready)+len(r.later)+len(r.doubt) == 0 {
+	if len(r.ready)+len(r.later)+len(r.doubt) == 0 {
 		return nil
+	}
+	if r.opt.NoReads {
+		return r.askTheTime(ctx)
 	}
 	r.waitFor = "looking at the actions that the tenant already has"
 	r.tell()
@@ -47,6 +53,7 @@ func (r *Runner) lookFirst(ctx context.Context) error {
 		}
 		return err
 	}
+	r.distrustFormer()
 	l := &looked{at: at, actions: byDevice(all)}
 	var changes []checkpoint.TaskChange
 	r.ready = slices.DeleteFunc(r.ready, func(w *work) bool { return r.before(w, l, &changes) })
@@ -58,12 +65,33 @@ func (r *Runner) lookFirst(ctx context.Context) error {
 	return nil
 }
 
+// askTheTime makes a call that may be refused, for its date: a clock that was set
+// forward since the last run makes old calls of those of a moment ago, and that
+// must show before a burst goes into their slots.
+func (r *Runner) askTheTime(ctx context.Context) error {
+	_, err := r.read(ctx, CallListActions, func(ctx context.Context, gate defender.Gate) (defender.Exchange, error) {
+		_, x, err := r.client.ListActions(ctx, defender.ActionQuery{Top: 1}, gate)
+		return x, err
+	})
+	if defender.ClassOf(err) == defender.Forbidden {
+		return nil
+	}
+	return err
+}
+
+// ours says whether an action is of an attempt of the task. One that is over and
+// done is of an earlier round if the device is offboarded again, unless it is of
+// the very attempt whose answer is not known.
+func (r *Runner) ours(w *work, a defender.MachineAction) bool {
+	return w.ours(a) && (!r.opt.Again || !a.Final() || w.Status == checkpoint.InDoubt && w.last(a))
+}
+
 // before says whether what the tenant already has makes a call needless.
 func (r *Runner) before(w *work, l *looked, changes *[]checkpoint.TaskChange) bool {
 	c := checkpoint.TaskChange{N: w.N, Reason: ptr("")}
 	for i, a := range l.actions[w.Device] {
 		switch {
-		case w.ours(a):
+		case r.ours(w, a):
 			c.Status, c.Reason = checkpoint.Accepted, ptr("found by its tag")
 		case !a.Final():
 			c.Status, c.Reason = checkpoint.AlreadyActive, ptr(openReason(a))
@@ -103,8 +131,12 @@ func (r *Runner) toDoubt(w *work) {
 	if r.opt.NoReads {
 		return // it stays in doubt, and is not called again
 	}
+	now := r.clock.Now()
 	w.looks = 0
-	r.nextLook(w, r.clock.Now())
+	r.nextLook(w, now)
+	if w.jumps != r.clock.Jumps() { // while it was called
+		r.distrust(w, now)
+	}
 	r.doubt = append(r.doubt, w)
 }
 
@@ -132,7 +164,7 @@ func (r *Runner) lookUp(ctx context.Context, now time.Time, wakes *[]time.Time) 
 		return
 	}
 	r.looking = true
-	since := slices.MinFunc(r.doubt, func(a, b *work) int { return a.DoubtSince.Compare(b.DoubtSince) }).DoubtSince
+	since := r.serverTime(slices.MinFunc(r.doubt, func(a, b *work) int { return a.DoubtSince.Compare(b.DoubtSince) }).DoubtSince)
 	var open []string
 	for _, w := range r.doubt {
 		if w.Status == checkpoint.AlreadyActive && !w.look.After(now) && len(open) < devicesInLook {
@@ -151,21 +183,26 @@ const devicesInLook = 20
 // slack is by how much the creation time of an action is mistrusted.
 const slack = 5 * time.Minute
 
-// lookNow reads the Offboard actions since the oldest doubtful call, and all
+// lookNow reads the Offboard actions since the oldest doubtful call, or all if
+// nobody knows since when by the server's clock, and all
 // actions of the devices of which Defender said that one is open: that one may
 // be of any age and type.
 func (r *Runner) lookNow(ctx context.Context, since time.Time, open []string) *looked {
-	q := defender.ActionQuery{Type: "Offboard", Since: r.serverTime(since).Add(-slack)}
+	q := defender.ActionQuery{Type: "Offboard"}
+	if !since.IsZero() {
+		q.Since = since.Add(-slack)
+	}
 	all, at, err := r.actions(ctx, q)
+	asked := map[string]bool{}
 	for _, device := range open {
 		if err != nil {
 			break
 		}
 		var more []defender.MachineAction
 		more, _, err = r.actions(ctx, defender.ActionQuery{MachineID: device})
-		all = append(all, more...)
+		all, asked[device] = append(all, more...), true
 	}
-	return &looked{at: at, actions: byDevice(all), err: err}
+	return &looked{at: at, actions: byDevice(all), asked: asked, err: err}
 }
 
 // found settles what a look shows. Absence counts only in a look that began
@@ -177,13 +214,16 @@ func (r *Runner) found(l *looked) {
 		}
 		return
 	}
+	r.noticeJump() // a moment of the old clock must not pass for a deadline that is over
 	now := r.clock.Now()
 	var changes []checkpoint.TaskChange
 	var settled []*work
 	r.doubt = slices.DeleteFunc(r.doubt, func(w *work) bool {
 		c, ok := r.settle(w, l, now)
 		if !ok {
-			r.nextLook(w, now)
+			if w.Status == checkpoint.InDoubt || l.asked[w.Device] { // else its turn comes
+				r.nextLook(w, now)
+			}
 			return false
 		}
 		changes, settled = append(changes, c), append(settled, w)
@@ -216,7 +256,7 @@ func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskCha
 	actions := l.actions[w.Device]
 	past := !l.at.Before(r.deadline(w))
 	for _, a := range actions {
-		if w.ours(a) || r.opt.NoTag && r.looksOurs(w, a) {
+		if r.ours(w, a) || r.opt.NoTag && r.looksOurs(w, a) {
 			c.Status, c.Action, c.Reason = checkpoint.Accepted, actionOf(a), ptr("found by its tag")
 			if !w.ours(a) {
 				c.Reason = ptr("matched by device, time and requestor")
@@ -224,24 +264,26 @@ func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskCha
 			return c, true
 		}
 	}
+	open := slices.IndexFunc(actions, func(a defender.MachineAction) bool { return !a.Final() })
 	if w.Status == checkpoint.AlreadyActive {
-		for _, a := range actions {
-			if !a.Final() || past { // past: it became final before it was seen
-				c.Action, c.Reason = actionOf(a), ptr(openReason(a))
-				return c, true
-			}
+		switch past := past && l.asked[w.Device]; {
+		case open < 0 && !past:
+			return c, false
+		case open < 0 && len(actions) > 0:
+			open = 0 // it became final before it was seen
+		case open < 0:
+			c.Reason = ptr("Defender said that an action is open; it is not in the list of actions")
+			return c, true
 		}
-		c.Reason = ptr("Defender said that an action is open; it is not in the list of actions")
-		return c, past
+		c.Action, c.Reason = actionOf(actions[open]), ptr(openReason(actions[open]))
+		return c, true
 	}
 	if !past {
 		return c, false
 	}
-	for _, a := range actions {
-		if !a.Final() {
-			c.Status, c.Action, c.Reason = checkpoint.AlreadyActive, actionOf(a), ptr(openReason(a))
-			return c, true
-		}
+	if open >= 0 {
+		c.Status, c.Action, c.Reason = checkpoint.AlreadyActive, actionOf(actions[open]), ptr(openReason(actions[open]))
+		return c, true
 	}
 	if why := r.keep[w.N]; why != "" { // a guard that was not there when it was sent
 		c.Status, c.Reason = checkpoint.Skipped, &why
@@ -261,8 +303,12 @@ func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskCha
 // looksOurs is the next best thing to a tag: an offboard action of the device,
 // made since the call and by the same requestor as our other ones.
 func (r *Runner) looksOurs(w *work, a defender.MachineAction) bool {
+	since := r.serverTime(w.DoubtSince)
+	if since.IsZero() && a.Final() {
+		return false // it may be of any age
+	}
 	return strings.EqualFold(a.Type, "Offboard") &&
-		!a.Created.Before(r.serverTime(w.DoubtSince).Add(-2*time.Second)) &&
+		!a.Created.Before(since.Add(-2*time.Second)) &&
 		(r.requestor == "" || strings.EqualFold(a.Requestor, r.requestor)) &&
 		(a.RequestorComment == "" || a.RequestorComment == w.Comment)
 }

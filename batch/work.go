@@ -18,9 +18,13 @@ type work struct {
 	look     time.Time // when to look it up next, while it is in doubt
 	looks    int
 	counted  checkpoint.Status // as which it is counted
-	blocked  string            // the batch that has its device
+	blocked  string            // the batch that has its device, and will not let go of it soon
+	held     time.Time         // since when another batch has its device in flight
 	requests int               // HTTP requests so far, those of earlier runs included
 	sent     time.Time         // when the call under way was reserved
+	jumps    int               // of the clock, until then
+	offset   *offset           // that was known when the call of a former run was reserved
+	epoch    int               // of the run, when its call began
 }
 
 // since is when the oldest call was reserved whose effect is not known.
@@ -28,7 +32,7 @@ func (w *work) since(now time.Time) time.Time {
 	if w.Status == checkpoint.InDoubt && !w.DoubtSince.IsZero() {
 		return w.DoubtSince
 	}
-	if !w.sent.IsZero() {
+	if !w.sent.IsZero() && w.sent.Before(now) { // else the clock was set back meanwhile
 		return w.sent
 	}
 	return now
@@ -36,7 +40,16 @@ func (w *work) since(now time.Time) time.Time {
 
 // ours says whether an action carries the tag of one of the task's attempts.
 func (w *work) ours(a defender.MachineAction) bool {
-	return slices.ContainsFunc(w.tags, func(tag string) bool { return strings.Contains(a.RequestorComment, "["+tag+"]") })
+	return slices.ContainsFunc(w.tags, func(tag string) bool { return carries(a, tag) })
+}
+
+// last says whether an action carries the tag of the task's last attempt.
+func (w *work) last(a defender.MachineAction) bool {
+	return len(w.tags) > 0 && carries(a, w.tags[len(w.tags)-1])
+}
+
+func carries(a defender.MachineAction, tag string) bool {
+	return tag != "" && strings.Contains(a.RequestorComment, "["+tag+"]")
 }
 
 // comment is what is sent: the line's comment and the attempt's tag, by which

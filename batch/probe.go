@@ -1,0 +1,92 @@
+package batch
+
+import (
+	"fmt"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+// probe makes calls go one at a time until one is answered that left from now
+// on: after a hold, in an outage, and after a token that was refused, a burst of
+// calls would only be turned away together.
+func (r *Runner) probe() {
+	r.probing = true
+	r.epoch++
+	r.asking = 0
+}
+
+// launched and landed count the calls of the epoch.
+func (r *Runner) launched(w *work) {
+	w.epoch = r.epoch
+	r.asking++
+}
+
+func (r *Runner) landed(w *work) (current bool) {
+	if w.epoch != r.epoch {
+		return false
+	}
+	r.asking--
+	return true
+}
+
+// heed learns from the end of a call how it stands with Defender.
+func (r *Runner) heed(w *work, v verdict) {
+	current := r.landed(w)
+	switch {
+	case v.next == outage:
+		r.outage("Defender cannot be reached: " + v.word)
+		return
+	case v.word == "": // it did not leave
+		return
+	}
+	r.sentCalls++
+	switch {
+	case v.answered:
+		r.out.since, r.out.tries = time.Time{}, 0
+		if current {
+			r.probing = false
+		}
+	case v.next == ready: // turned away
+		r.probe()
+	}
+}
+
+// outage begins one or makes it longer.
+func (r *Runner) outage(why string) {
+	now := time.Now()
+	if r.out.since.IsZero() {
+		r.out.since = now
+	}
+	if now.Sub(r.out.since) > r.opt.MaxOutage {
+		r.stop(&Stop{Why: fmt.Sprintf("no answer of Defender's for %v (%s)", r.opt.MaxOutage, why), Code: CodeStopped,
+			Hint: "the same command goes on"})
+	}
+	r.out.why = why
+	r.out.until = r.clock.Now().Add(r.jitter(backoff(r.out.tries)))
+	r.out.tries++
+	r.opt.logger().Warn(LogOutage, until([]any{"batch", r.name, "reason", why}, r.out.until)...)
+	r.probe()
+}
+
+// jitter varies a wait by a fifth either way, so that runners do not march in step.
+func (r *Runner) jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*r.rng.Float64()))
+}
+
+// inDoubt counts calls in a row that ended in doubt.
+func (r *Runner) inDoubt(w *work) {
+	if w.Status != checkpoint.InDoubt {
+		return
+	}
+	if r.doubtsRow++; r.doubtsRow >= doubtsInRow {
+		r.outage("no answer arrives, and calls may have taken effect")
+	}
+}
+
+// doubtsInRow is how many calls in a row may end without an answer, beyond which
+// it is an outage.
+const doubtsInRow = 5
+
+// longestWait is more than any back-off.
+const longestWait = 2 * time.Minute

@@ -1,0 +1,98 @@
+package batch
+
+import (
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+// offset is by how much the server's clock is ahead of ours: something from low
+// to high, since an answer says when it was made in whole seconds only, and not
+// how long it was on its way.
+type offset struct {
+	low, high time.Duration
+	jumps     int // of our clock, until then
+}
+
+// tolerance is by how much an offset may change, as a clock that drifts or is
+// slewed changes it.
+const tolerance = 2 * time.Second
+
+// agrees says whether two offsets can be those of one clock that was not set.
+func (o offset) agrees(with offset) bool {
+	return o.low <= with.high+tolerance && with.low <= o.high+tolerance
+}
+
+// both is what two offsets that agree say together: a slow answer says little.
+func (o offset) both(with offset) offset {
+	return offset{low: max(o.low, with.low), high: min(o.high, with.high)}
+}
+
+// serverTime turns a moment of our clock into the server's, not later than it
+// is. It is not known, and zero, until an answer was dated since the clock last
+// jumped.
+func (c *caller) serverTime(t time.Time) time.Time {
+	o := c.offset.Load()
+	if o == nil || o.jumps != c.clock.Jumps() || t.IsZero() {
+		return time.Time{}
+	}
+	return t.Add(o.low)
+}
+
+// offsetsAt maps each attempt of a batch to the offset that was known when it
+// was reserved.
+func offsetsAt(attempts []checkpoint.Attempt) map[int64]offset {
+	at := map[int64]offset{}
+	var last offset
+	known := false
+	for _, a := range attempts {
+		if known {
+			at[a.ID] = last
+		}
+		if a.Date.IsZero() {
+			continue
+		}
+		o := offset{low: a.Date.Sub(a.Over), high: a.Date.Add(time.Second).Sub(a.Reserved)}
+		if known && o.agrees(last) {
+			o = o.both(last)
+		}
+		last, known = o, true
+	}
+	return at
+}
+
+// distrust makes a task in doubt one of which nobody knows since when: a clock
+// that was set does not say how long ago a call was. All actions are listed for
+// it, and it counts as called a moment ago: it errs on the side of waiting.
+func (r *Runner) distrust(w *work, now time.Time) {
+	w.DoubtSince, w.DoubtUntil = time.Time{}, now.Add(r.opt.Grace())
+	w.look = now
+}
+
+// noticeJump distrusts what was noted before the clock jumped.
+func (r *Runner) noticeJump() {
+	now, jumps := r.clock.Now(), r.clock.Jumps()
+	if jumps == r.jumps {
+		return
+	}
+	r.jumps = jumps
+	for _, w := range r.doubt {
+		r.distrust(w, now)
+	}
+	for _, w := range r.later { // a wait of seconds, for politeness
+		w.NotBefore = now
+	}
+	r.out.until = now
+}
+
+// distrustFormer distrusts what former runs left in doubt if the clock was set
+// since: its offset from the server's, which the first look has told, is not
+// the one that it was.
+func (r *Runner) distrustFormer() {
+	now, here := r.clock.Now(), r.offset.Load()
+	for _, w := range r.doubt {
+		if here == nil || w.offset == nil || !w.offset.agrees(*here) {
+			r.distrust(w, now)
+		}
+	}
+}
