@@ -18,6 +18,7 @@ func (s *Store) serverDate(t *testing.T, when, offset float64) {
 // is set, and the true time is 10 s. What counts is that no slot is free before
 // a minute has truly passed, and that one is free not long after.
 func TestClockSet(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		why     string
 		set     float64 // by how much the clock is set forward

@@ -83,6 +83,7 @@ func cuts(size, header, page int64) (at []int64) {
 }
 
 func TestFileCut(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "c.db")
 	if err := sample(t, path).Close(); err != nil {
@@ -107,6 +108,7 @@ func TestFileCut(t *testing.T) {
 // TestLogCut cuts the log of a checkpoint that is open, as a crash of the
 // machine may if the disk lies about what it wrote.
 func TestLogCut(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "c.db")
 	s := sample(t, path)
@@ -131,6 +133,7 @@ func TestLogCut(t *testing.T) {
 
 // TestOtherFiles: whatever lies there, nothing is started anew over it.
 func TestOtherFiles(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		why   string
 		spoil func(path string) error
@@ -209,6 +212,7 @@ func doctored(t *testing.T, s *Store, query string, args ...any) (err error) {
 
 // TestEventDoctored changes each event in each of its parts.
 func TestEventDoctored(t *testing.T) {
+	t.Parallel()
 	s := sample(t, temp(t))
 	for _, e := range events(t, s) {
 		for i := range len(e.body) {
@@ -281,6 +285,7 @@ var unchecked = map[string]string{
 // TestProjectionDoctored changes one value in every column of every table that
 // events make, and removes one row of each.
 func TestProjectionDoctored(t *testing.T) {
+	t.Parallel()
 	s := sample(t, temp(t))
 	for _, table := range []string{"batch", "run", "task", "attempt", "hold"} {
 		columns := columnsOf(t, s, table)

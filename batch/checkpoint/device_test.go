@@ -6,6 +6,7 @@ import (
 )
 
 func TestReserveOneCallForADevice(t *testing.T) {
+	t.Parallel()
 	const device = "d1"
 	closed := "cancelled"
 	for _, tt := range []struct {

@@ -7,6 +7,7 @@ import (
 )
 
 func TestForget(t *testing.T) {
+	t.Parallel()
 	const hour = 3600.0
 	closed := "cancelled"
 	for _, tt := range []struct {

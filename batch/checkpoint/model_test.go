@@ -45,6 +45,7 @@ var modelBudget = Budget{Key: key, Kind: "offboard", Windows: []quota.Window{{Li
 var modelDevices = []string{"d1", "d2", "d3", "d4"}
 
 func TestModel(t *testing.T) {
+	t.Parallel()
 	if checks := flag.Lookup("rapid.checks").Value; checks.String() == "100" {
 		checks.Set("20") // unless more are asked for: each makes a checkpoint
 	}

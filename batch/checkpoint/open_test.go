@@ -11,6 +11,7 @@ import (
 )
 
 func TestOpenPaths(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{
 		"plain.db", "with space.db", "with #.db", "with 100%.db", "with %20.db", "with ?a=b&c.db", "größe-名前-💻.db", "a+b;c'd\"e.db", "(x)_pragma=y.db", "-c.db",
 		"line\nbreak.db", "not utf-8 \xff.db",

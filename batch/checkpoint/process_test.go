@@ -180,6 +180,7 @@ func roleAppend(s *Store, name string) error {
 // TestKill kills a process that writes as fast as it can, again and again. What
 // it was told is durable is there, and the checkpoint is whole.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	path := temp(t)
 	s := open(t, path)
 	batch, _ := start(t, s, "list")
@@ -188,7 +189,7 @@ func TestKill(t *testing.T) {
 	for kill := range 20 {
 		cmd, out := process(t, "append", path, "list")
 		// At another point each time: after so many acknowledgements.
-		for range 1 + kill*7 {
+		for range 1 + kill*3 {
 			if !out.Scan() {
 				t.Fatal("the process ended by itself")
 			}

@@ -66,6 +66,7 @@ func TestBudgets(t *testing.T) {
 // TestHistoryAtHand holds the history that is kept in memory against the one
 // that another store reads from the file.
 func TestHistoryAtHand(t *testing.T) {
+	t.Parallel()
 	hour := budget(3)
 	hour.Windows = []quota.Window{{Limit: 3, Per: time.Hour}}
 	for _, tt := range []struct {
@@ -252,6 +253,7 @@ func TestHold(t *testing.T) {
 // they can, with calls of random length, and looks at the arrivals as a server
 // would.
 func TestTwoStoresShareTheBudget(t *testing.T) {
+	t.Parallel()
 	const limit, tries = 20, 300
 	path := temp(t)
 	b := budget(limit)
@@ -302,4 +304,31 @@ func TestTwoStoresShareTheBudget(t *testing.T) {
 		t.Errorf("%d calls went in %v; want more than one window's", len(arrivals), time.Duration(clock.Load()))
 	}
 	open(t, path).mustVerify(t)
+}
+
+// TestRolledBackRunIsNotOurs: the number of a run that was undone is given to
+// the next one, which may be another process's and may die.
+func TestRolledBackRunIsNotOurs(t *testing.T) {
+	path := temp(t)
+	s, other := open(t, path), open(t, path)
+	batch, _ := start(t, s, "list", "d1")
+	var undone int64
+	no := errors.New("no")
+	if err := s.Update(func(tx *Tx) (err error) {
+		if undone, err = tx.Append(batch, startOfRun()); err != nil {
+			return err
+		}
+		return no
+	}); err != no {
+		t.Fatal(err)
+	}
+	run := other.mustAppend(t, batch, startOfRun())
+	if run != undone {
+		t.Fatalf("run %d; want the number of the one that was undone, %d", run, undone)
+	}
+	other.mustReserve(t, batch, run, 1, "d1", budget(1), 0)
+	other.Close()
+	if got := s.free(t, budget(1), 120+60.1); got != 1 {
+		t.Errorf("free when a dead run's call can no longer take effect = %d; want 1", got)
+	}
 }

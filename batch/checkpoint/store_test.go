@@ -222,6 +222,7 @@ func TestGroupFailsWhole(t *testing.T) {
 }
 
 func TestCloseWhileUpdating(t *testing.T) {
+	t.Parallel()
 	for range 20 {
 		s := open(t, temp(t))
 		batch, _ := start(t, s, "list", devices(1)...)
