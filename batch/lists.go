@@ -17,6 +17,7 @@ import (
 // are not ours are those of all of them, in the order in which they come up.
 type Lists struct {
 	lists   []*input.List
+	closers []io.Closer // of what the lists do not close themselves
 	columns []string
 	places  [][]int // of each list's columns among all
 	current int
@@ -24,15 +25,36 @@ type Lists struct {
 
 // OpenLists opens lists by their files.
 func OpenLists(files []string, opt input.Options) (*Lists, error) {
+	return OpenSpooled(files, "", opt)
+}
+
+// OpenSpooled is OpenLists where "-" stands for what Spool has put into a file:
+// it goes by that name, since the file has another one each time.
+func OpenSpooled(files []string, spooled string, opt input.Options) (*Lists, error) {
 	ls := &Lists{}
 	for _, f := range files {
-		l, err := input.Open(f, opt)
+		var l *input.List
+		var err error
+		if f == "-" {
+			l, err = ls.openSpooled(spooled, opt)
+		} else {
+			l, err = input.Open(f, opt)
+		}
 		if err != nil {
 			return nil, errors.Join(err, ls.Close())
 		}
 		ls.add(l)
 	}
 	return ls, nil
+}
+
+func (ls *Lists) openSpooled(path string, opt input.Options) (*input.List, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	ls.closers = append(ls.closers, f)
+	return input.NewList("-", f, opt)
 }
 
 func (ls *Lists) add(l *input.List) {
@@ -98,6 +120,9 @@ func (ls *Lists) Close() error {
 	var errs []error
 	for _, l := range ls.lists {
 		errs = append(errs, l.Close())
+	}
+	for _, c := range ls.closers {
+		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -22,7 +22,7 @@ func (j *job) inventory() (machines []simulator.Machine, err error) {
 	if len(j.files) == 0 {
 		return fleet(anyFleet), nil
 	}
-	lists, err := batch.OpenLists(j.files, j.list)
+	lists, err := batch.OpenSpooled(j.files, j.spooled, j.list)
 	if err != nil {
 		return nil, listError(err)
 	}

@@ -191,7 +191,7 @@ func (a *app) what(j *job) string {
 
 // makePlan reads the lists to their end; without a batch, as a new one.
 func (j *job) makePlan(open *batch.Open, req batch.Request) (*batch.Plan, error) {
-	lists, err := batch.OpenLists(j.files, j.list)
+	lists, err := batch.OpenSpooled(j.files, j.spooled, j.list)
 	if err != nil {
 		return nil, listError(err)
 	}

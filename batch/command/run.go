@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,14 +114,12 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	if j.results == "" {
 		j.results = filepath.Join(filepath.Dir(j.files[0]), j.name+".results.csv")
 	}
-	for i, f := range j.files {
-		if f == "-" {
-			path, remove, err := batch.Spool(a.Stdin)
-			if err != nil {
-				return fmt.Errorf("standard input: %w", err)
-			}
-			j.files[i], j.cleanups = path, append(j.cleanups, remove)
+	if slices.Contains(j.files, "-") {
+		path, remove, err := batch.Spool(a.Stdin)
+		if err != nil {
+			return fmt.Errorf("standard input: %w", err)
 		}
+		j.spooled, j.cleanups = path, append(j.cleanups, remove)
 	}
 	return nil
 }

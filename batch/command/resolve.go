@@ -1,0 +1,224 @@
+package command
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/input"
+)
+
+// lookup are the flags of the command resolve.
+type lookup struct {
+	connection
+	list    input.Options
+	spooled string // where standard input is kept
+	output  string
+}
+
+func (a *app) resolveCommand() *cobra.Command {
+	l := &lookup{list: input.Options{NamesOK: true}}
+	cmd := &cobra.Command{
+		Use:   "resolve LIST…",
+		Short: "Look device names and Entra device ids up in the inventory: a list that run takes",
+		Long: `resolve looks up the devices of a list that has names or Entra device ids in
+place of Defender's ids, through the inventory, and never guesses between two:
+of several records with one name it takes the one that is onboarded and active
+if it is the only such one. Else each of them has a row of its own in the output,
+without an id in MachineId, for a person to choose; run refuses the list until
+then. All columns of the list are kept.`,
+		Example: "  mde-offboard resolve names.csv -o ids.csv",
+		Args:    cobra.MinimumNArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.resolve(l, args) },
+	}
+	f := cmd.Flags()
+	l.connection.addFlags(f)
+	f.StringVar(&l.list.IDColumn, "id-column", "", "`COLUMN` of the device ids (default: found by name and value)")
+	f.StringVar(&l.list.CommentColumn, "comment-column", "", "`COLUMN` of the comments (default: found by name)")
+	f.StringVar(&l.list.NameColumn, "name-column", "", "`COLUMN` of the device names (default: found by name)")
+	f.StringVarP(&l.output, "output", "o", "", "write the list to `FILE` (default: standard output)")
+	return cmd
+}
+
+func (a *app) resolve(l *lookup, args []string) error {
+	files, err := input.Expand(args)
+	if err != nil {
+		return usage{err}
+	}
+	if slices.Contains(files, "-") {
+		path, remove, err := batch.Spool(a.Stdin)
+		if err != nil {
+			return fmt.Errorf("standard input: %w", err)
+		}
+		defer remove()
+		l.spooled = path
+	}
+	if err := a.checkList(l, files); err != nil {
+		return err
+	}
+	if err := l.check(); err != nil {
+		return err
+	}
+	inv, err := a.tenant(l)
+	if err != nil {
+		return err
+	}
+	lists, err := batch.OpenSpooled(files, l.spooled, l.list)
+	if err != nil {
+		return listError(err)
+	}
+	defer lists.Close()
+	var sum batch.Resolution
+	fill := func(w io.Writer) error {
+		sum, err = writeResolved(w, batch.NewResolver(inv), lists)
+		return err
+	}
+	if l.output == "" {
+		err = fill(a.Stdout)
+	} else {
+		err = checkpoint.WriteFile(l.output, fill)
+	}
+	if err != nil {
+		return listError(err)
+	}
+	return a.tellResolved(l, sum)
+}
+
+// checkList refuses a list with bad rows before anybody signs in.
+func (a *app) checkList(l *lookup, files []string) error {
+	lists, err := batch.OpenSpooled(files, l.spooled, l.list)
+	if err != nil {
+		return listError(err)
+	}
+	defer lists.Close()
+	p := &batch.Plan{}
+	if p.Problems, p.Lines, p.Bad, err = batch.CheckList(lists); err != nil {
+		return listError(err)
+	}
+	if a.problems(p); p.Bad > 0 {
+		return &batch.Stop{Why: fmt.Sprintf("%d of %d lines cannot be looked up", p.Bad, p.Lines), Code: batch.CodeUsage, Hint: "correct them, or delete them"}
+	}
+	return nil
+}
+
+// tenant signs in and reads the inventory, for which no permission to offboard
+// is needed.
+func (a *app) tenant(l *lookup) (*batch.Inventory, error) {
+	client, err := l.client(a)
+	if err != nil {
+		return nil, err
+	}
+	store, err := a.openStore()
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	s, err := a.connect(a.Context, &l.connection, client, store, false)
+	if err != nil {
+		return nil, err
+	}
+	if !s.identity.CanRead() {
+		return nil, &batch.Stop{Why: fmt.Sprintf("application %s in tenant %s may not read the inventory", s.Key.Application, s.Key.Tenant),
+			Code: batch.CodeError, Hint: "grant it Machine.Read.All (for a user's login: Machine.Read) of WindowsDefenderATP, then Grant admin consent"}
+	}
+	return s.Inventory(a.Context, "resolve", l.opt, func(text string) { a.say("%s; trying again …", text) })
+}
+
+// resolvedColumns are what resolve adds to a list. A candidate's id stands
+// behind a word, so that no reader takes the column for one of device ids.
+var resolvedColumns = []string{"Resolved", "Candidate", "LastSeen", "HealthStatus", "OnboardingStatus"}
+
+// writeResolved writes the list with its ids.
+func writeResolved(out io.Writer, r *batch.Resolver, lists *batch.Lists) (batch.Resolution, error) {
+	w := csv.NewWriter(out)
+	w.UseCRLF = true
+	kept := keptColumns(lists.Columns())
+	write := func(ours []string, extra []string, added ...string) error {
+		for _, i := range kept {
+			ours = append(ours, extra[i])
+		}
+		return w.Write(append(ours, added...))
+	}
+	if err := write([]string{"MachineId", "ComputerDnsName", "Comment"}, lists.Columns(), resolvedColumns...); err != nil {
+		return batch.Resolution{}, err
+	}
+	sum, err := r.ResolveAll(lists, func(row batch.Resolved) error {
+		d := row.Device
+		name := row.Row.Name
+		if name == "" {
+			name = input.Defuse(d.Name)
+		}
+		if d.ID != "" || len(row.Candidates) == 0 {
+			return write([]string{d.ID, name, row.Row.Comment}, row.Row.Extra, append([]string{row.How, ""}, state(d)...)...)
+		}
+		for _, c := range row.Candidates {
+			if err := write([]string{"", name, row.Row.Comment}, row.Row.Extra, append([]string{row.How, "record " + c.ID}, state(c)...)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w.Flush()
+	return sum, errors.Join(err, w.Error())
+}
+
+// state is what helps a person to choose between records.
+func state(d batch.Device) []string {
+	seen := ""
+	if !d.LastSeen.IsZero() {
+		seen = d.LastSeen.UTC().Format(time.RFC3339)
+	}
+	return []string{seen, input.Defuse(d.Health), input.Defuse(d.Onboarding)}
+}
+
+// keptColumns are the places of the list's columns that go into the output: all,
+// but for those that an earlier resolve has added.
+func keptColumns(columns []string) (kept []int) {
+	ours := true
+	for _, name := range resolvedColumns {
+		ours = ours && slices.Contains(columns, name)
+	}
+	for i, name := range columns {
+		if !ours || !slices.Contains(resolvedColumns, name) {
+			kept = append(kept, i)
+		}
+	}
+	return kept
+}
+
+// tellResolved says how the list was resolved, and ends with 3 if some of it was
+// not.
+func (a *app) tellResolved(l *lookup, sum batch.Resolution) error {
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{sum.ByID, batch.ByID}, {sum.ByName, batch.ByName}, {sum.ByEntra, batch.ByEntra}, {sum.Open, "unresolved"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	a.say("%s: %s", count(sum.Lines, "line"), strings.Join(parts, ", "))
+	if sum.Open == 0 {
+		if l.output != "" {
+			a.say("Output      %s: mde-offboard plan %s", l.output, l.output)
+		}
+		return nil
+	}
+	for _, line := range sum.Unresolved {
+		fmt.Fprintln(a.Stderr, line)
+	}
+	if rest := sum.Open - len(sum.Unresolved); rest > 0 {
+		fmt.Fprintf(a.Stderr, "… and %d more\n", rest)
+	}
+	return &batch.Stop{Why: fmt.Sprintf("%d of %d lines are unresolved", sum.Open, sum.Lines), Code: batch.CodeIncomplete,
+		Hint: "in the output, fill in MachineId for the right record of each and delete its other rows, or delete them all: run refuses the list until then"}
+}

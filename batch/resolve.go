@@ -1,0 +1,204 @@
+package batch
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"mde-offboard/batch/input"
+)
+
+// Resolved is one row of a list and the device that it means.
+type Resolved struct {
+	Row input.Row
+	// Device is the one that is meant; without an ID the row is unresolved.
+	Device Device
+	// How says by what the device was found, or why none was.
+	How string
+	// Candidates are the records among which a person has to choose.
+	Candidates []Device
+}
+
+// How a row was resolved.
+const (
+	ByID    = "by the id in the list"
+	ByName  = "by name"
+	ByEntra = "by Entra device id"
+)
+
+// Resolver finds devices by what lists have in place of their ids. It never
+// guesses between two.
+type Resolver struct {
+	inv     *Inventory
+	byLabel map[string][]int // places in the inventory
+	byEntra map[string][]int
+}
+
+// NewResolver makes a resolver of an inventory.
+func NewResolver(inv *Inventory) *Resolver {
+	r := &Resolver{inv: inv, byLabel: map[string][]int{}, byEntra: map[string][]int{}}
+	for i, d := range inv.devices {
+		if name := label(d.Name); name != "" {
+			r.byLabel[name] = append(r.byLabel[name], i)
+		}
+		if id := entra(d.EntraID); id != "" {
+			r.byEntra[id] = append(r.byEntra[id], i)
+		}
+	}
+	return r
+}
+
+// entra is an Entra device id as they are compared: bare, in lower case.
+func entra(id string) string { return strings.ToLower(strings.Trim(id, "{} ")) }
+
+// Resolve finds the device of a row: by its id, else by its Entra id, else by
+// its name.
+func (r *Resolver) Resolve(row input.Row) Resolved {
+	out := Resolved{Row: row}
+	if row.ID != "" {
+		out.How, out.Device = ByID, Device{ID: row.ID}
+		if d, ok := r.inv.Find(row.ID); ok {
+			out.Device = d
+		}
+		return out
+	}
+	if id := entra(row.EntraID); id != "" {
+		if found := r.devices(r.byEntra[id]); len(found) > 0 {
+			return out.choose(found, ByEntra)
+		}
+	}
+	if strings.TrimSpace(row.Name) == "" {
+		out.How = "unresolved: the inventory has no device with this Entra id"
+		return out
+	}
+	found := r.named(row.Name)
+	if len(found) == 0 {
+		out.How = "unresolved: not in the inventory"
+		return out
+	}
+	if id := entra(row.EntraID); id != "" {
+		for _, d := range found {
+			if d.EntraID != "" && entra(d.EntraID) != id {
+				out.How, out.Candidates = "unresolved: the device of this name has another Entra id", found
+				return out
+			}
+		}
+	}
+	return out.choose(found, ByName)
+}
+
+func (r *Resolver) devices(places []int) []Device {
+	found := make([]Device, len(places))
+	for i, at := range places {
+		found[i] = r.inv.devices[at]
+	}
+	return found
+}
+
+// named finds the records that a name may mean: of a short name, those with this
+// first label; of a full name, those with the same, and those that the inventory
+// knows by the first label alone.
+func (r *Resolver) named(name string) (found []Device) {
+	whole := full(name)
+	for _, d := range r.devices(r.byLabel[label(name)]) {
+		known := full(d.Name)
+		if known == whole || !strings.Contains(whole, ".") || !strings.Contains(known, ".") {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
+// choose takes the only record that can be meant: the only one, or the only one
+// that is onboarded and active. Merged records are none.
+func (out Resolved) choose(found []Device, how string) Resolved {
+	var live, active []Device
+	for _, d := range found {
+		if d.MergedInto == "" {
+			live = append(live, d)
+			if d.Onboarded() && strings.EqualFold(d.Health, "Active") {
+				active = append(active, d)
+			}
+		}
+	}
+	switch {
+	case len(live) == 1:
+		out.Device, out.How = live[0], how
+	case len(active) == 1:
+		out.Device, out.How = active[0], how+fmt.Sprintf(", the only one of %d that is onboarded and active", len(found))
+	case len(live) == 0:
+		out.How, out.Candidates = "unresolved: merged into another record", found
+	default:
+		out.How, out.Candidates = fmt.Sprintf("unresolved: %d records, %d of them onboarded and active", len(live), len(active)), live
+	}
+	return out
+}
+
+// Resolution is what became of a list.
+type Resolution struct {
+	Lines      int
+	ByID       int
+	ByName     int
+	ByEntra    int
+	Unresolved []string // file:line: name: why, of the first 1,000
+	Open       int      // all of them
+}
+
+// ResolveAll looks up the rows of a list, which must be without problems, and gives
+// each to put.
+func (r *Resolver) ResolveAll(list lister, put func(Resolved) error) (sum Resolution, err error) {
+	for {
+		row, err := list.Next()
+		if err == io.EOF {
+			return sum, nil
+		}
+		if err != nil {
+			return sum, err
+		}
+		out := r.Resolve(row)
+		sum.count(out)
+		if err := put(out); err != nil {
+			return sum, err
+		}
+	}
+}
+
+func (sum *Resolution) count(out Resolved) {
+	sum.Lines++
+	switch {
+	case out.Device.ID == "":
+		if sum.Open++; sum.Open <= maxProblems {
+			who := out.Row.Name
+			if who == "" {
+				who = out.Row.EntraID
+			}
+			sum.Unresolved = append(sum.Unresolved, fmt.Sprintf("%s:%d: %s: %s", out.Row.File, out.Row.Line, who, strings.TrimPrefix(out.How, "unresolved: ")))
+		}
+	case out.How == ByID:
+		sum.ByID++
+	case strings.HasPrefix(out.How, ByEntra):
+		sum.ByEntra++
+	default:
+		sum.ByName++
+	}
+}
+
+// CheckList reads a list to its end and returns its rows that cannot be used,
+// the first 1,000 of them, and how many rows and bad ones there are.
+func CheckList(list lister) (problems []*input.Problem, lines, bad int, err error) {
+	for {
+		row, err := list.Next()
+		if err == io.EOF {
+			return problems, lines, bad, nil
+		}
+		if err != nil {
+			return nil, lines, bad, err
+		}
+		lines++
+		if row.Problem != nil {
+			if bad++; bad <= maxProblems {
+				problems = append(problems, row.Problem)
+			}
+		}
+	}
+}
