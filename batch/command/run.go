@@ -34,6 +34,7 @@ type job struct {
 	digest   string
 	planning bool // the command is plan
 	files    []string
+	spooled  string // where standard input is kept
 	listName string
 	cleanups []func()
 	json     bool
