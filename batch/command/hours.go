@@ -1,0 +1,169 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	_ "time/tzdata" // Windows has no zone data of its own that Go can read
+
+	"github.com/spf13/pflag"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/quota"
+)
+
+// hours are the flags that say when calls are allowed and when a run ends.
+type hours struct {
+	between  []string
+	timezone string
+	wait     bool
+	until    string
+	length   time.Duration
+
+	parsed quota.Hours
+}
+
+// addFlags registers the flags of the hours that are allowed.
+func (h *hours) addFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&h.between, "between", nil, "call only in these `HOURS`, such as 22:00-06:00 or \"Sat,Sun 00:00-24:00\"; repeatable (default: any)")
+	f.StringVar(&h.timezone, "timezone", "local", "`ZONE` of --between and --until, such as Europe/Madrid")
+	f.BoolVar(&h.wait, "wait", false, "outside of --between, wait instead of ending with code 4")
+}
+
+// addEndFlags registers the flags that end a run by the clock.
+func (h *hours) addEndFlags(f *pflag.FlagSet) {
+	f.StringVar(&h.until, "until", "", "begin no call from this `TIME` on, such as 06:00: the next time that the clock of --timezone shows it")
+	f.DurationVar(&h.length, "for", 0, "begin no call after the run has lasted this long, such as 8h (default: no end)")
+}
+
+// apply turns the flags into settings of a run that begins now.
+func (h *hours) apply(now time.Time, opt *batch.Options) error {
+	zone, err := loadZone(h.timezone)
+	if err != nil {
+		return usage{err}
+	}
+	if h.parsed, err = quota.ParseHours(h.between, zone); err != nil {
+		return usage{fmt.Errorf("--between: %w", err)}
+	}
+	if opt.Until, err = h.end(now); err != nil {
+		return usage{err}
+	}
+	opt.Wait = h.wait
+	if h.parsed.Always() {
+		return nil
+	}
+	takes := opt.Timeout
+	if h.parsed.Next(now, takes).IsZero() {
+		return usage{fmt.Errorf("--between %s: no call may be made, as one can take %v (--timeout)", strings.Join(h.between, "; "), takes)}
+	}
+	opt.Hours = strings.Join(h.between, "; ") + " " + zone.String()
+	opt.Allowed = func(t time.Time) time.Time { return next(h.parsed, t, takes) }
+	return nil
+}
+
+// next is the first moment from t on at which a call may be made.
+func next(h quota.Hours, t time.Time, takes time.Duration) time.Time {
+	open := h.Next(t, takes)
+	if open.IsZero() {
+		open = t.AddDate(0, 0, 14) // asked again then
+	}
+	return open.In(h.Zone())
+}
+
+func loadZone(name string) (*time.Location, error) {
+	if name == "" || strings.EqualFold(name, "local") {
+		return time.Local, nil
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("--timezone %q is no zone such as Europe/Madrid or UTC", name)
+	}
+	return zone, nil
+}
+
+// end is from when on a run begins no call; zero: it has no end.
+func (h *hours) end(now time.Time) (end time.Time, err error) {
+	if h.length < 0 {
+		return end, errors.New("--for must be positive")
+	}
+	if h.length > 0 {
+		end = now.Add(h.length)
+	}
+	if h.until == "" {
+		return end, nil
+	}
+	zone, err := loadZone(h.timezone)
+	if err != nil {
+		return end, err
+	}
+	at, err := time.Parse("15:04", h.until)
+	if err != nil {
+		return end, fmt.Errorf("--until %q is not a time such as 06:00", h.until)
+	}
+	if until := nextClock(now.In(zone), at.Hour()*60+at.Minute()); end.IsZero() || until.Before(end) {
+		end = until
+	}
+	return end, nil
+}
+
+// nextClock is the next moment at which a clock shows a minute of the day, or
+// one that it skips when it is put forward.
+func nextClock(now time.Time, minute int) time.Time {
+	shown := func(t time.Time) int { return t.Hour()*60 + t.Minute() }
+	for at := now.Truncate(time.Minute); ; {
+		before := shown(at)
+		at = at.Add(time.Minute)
+		here := shown(at)
+		if here == minute || before < minute && minute < here {
+			return at
+		}
+	}
+}
+
+// night says in which stretch of the hours a later moment lies: 1 is the one
+// that is open now, or the next to open.
+func (h *hours) night(now, later time.Time) int {
+	n, open := 1, true
+	for at := next(h.parsed, now, 0); at.Before(later); at = at.Add(time.Minute) {
+		is := h.parsed.Open(at)
+		if is && !open {
+			n++
+		}
+		open = is
+	}
+	return n
+}
+
+// ordinal writes 1st, 2nd, 3rd, 4th.
+func ordinal(n int) string {
+	suffix := "th"
+	if n%100 < 11 || n%100 > 13 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
+	}
+	return fmt.Sprint(n, suffix)
+}
+
+// inNight is what a forecast adds where hours are set: in which of them the
+// batch will be done, and whether this run gets there.
+func (h *hours) inNight(now, last, end time.Time, wait bool) string {
+	var s string
+	if !h.parsed.Always() {
+		n := h.night(now, last)
+		s = fmt.Sprintf(", in the %s of the allowed hours (%s, %s)", ordinal(n), strings.Join(h.between, "; "), h.parsed.Zone())
+		if n > 1 && !wait {
+			s += "; run the same command again in each"
+		}
+	}
+	if !end.IsZero() && last.After(end) {
+		s += fmt.Sprintf("; this run ends at %s", end.Format("Mon 2006-01-02 15:04"))
+	}
+	return s
+}

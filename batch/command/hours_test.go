@@ -1,0 +1,114 @@
+package command
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"mde-offboard/batch"
+)
+
+func at(t *testing.T, text string) time.Time {
+	t.Helper()
+	v, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestEnd(t *testing.T) {
+	tests := []struct {
+		reason    string
+		until     string
+		length    time.Duration
+		now, want string
+	}{
+		{"later today", "06:00", 0, "2026-11-21T01:00:00+01:00", "2026-11-21T06:00:00+01:00"},
+		{"already past today", "06:00", 0, "2026-11-21T22:00:00+01:00", "2026-11-22T06:00:00+01:00"},
+		{"at that very minute it is tomorrow's", "06:00", 0, "2026-11-21T06:00:00+01:00", "2026-11-22T06:00:00+01:00"},
+		{"the earlier of two: the length", "06:00", time.Hour, "2026-11-21T01:00:00+01:00", "2026-11-21T02:00:00+01:00"},
+		{"the earlier of two: the clock", "06:00", 8 * time.Hour, "2026-11-21T01:00:00+01:00", "2026-11-21T06:00:00+01:00"},
+		{"a time that spring skips: when the clock jumps over it", "02:30", 0, "2026-03-29T00:00:00+01:00", "2026-03-29T03:00:00+02:00"},
+		{"a time that autumn has twice: the first", "02:30", 0, "2026-10-25T00:00:00+02:00", "2026-10-25T02:30:00+02:00"},
+		{"and after that the second", "02:30", 0, "2026-10-25T02:45:00+02:00", "2026-10-25T02:30:00+01:00"},
+		{"midnight", "00:00", 0, "2026-11-21T23:59:30+01:00", "2026-11-22T00:00:00+01:00"},
+	}
+	for _, tt := range tests {
+		h := hours{timezone: "Europe/Madrid", until: tt.until, length: tt.length}
+		got, err := h.end(at(t, tt.now))
+		if err != nil || !got.Equal(at(t, tt.want)) {
+			t.Errorf("%s: end(%s) = %v, %v; want %s", tt.reason, tt.now, got, err, tt.want)
+		}
+	}
+}
+
+func TestHoursRefused(t *testing.T) {
+	tests := []struct {
+		reason string
+		h      hours
+		want   string
+	}{
+		{"no such zone", hours{timezone: "Europe/Madird"}, "--timezone"},
+		{"no such hours", hours{between: []string{"22-6"}}, "--between"},
+		{"no such time", hours{until: "6 am"}, "--until"},
+		{"a length that runs backwards", hours{length: -time.Hour}, "--for"},
+		{"too short for one call", hours{between: []string{"22:00-22:01"}}, "no call may be made"},
+	}
+	for _, tt := range tests {
+		err := tt.h.apply(at(t, "2026-11-21T12:00:00Z"), &batch.Options{Timeout: 2 * time.Minute})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: apply(%+v) = %v; want an error with %q", tt.reason, tt.h, err, tt.want)
+		}
+	}
+}
+
+func TestHoursAllowed(t *testing.T) {
+	h := hours{between: []string{"22:00-06:00"}, timezone: "Europe/Madrid", wait: true}
+	opt := batch.Options{Timeout: time.Minute}
+	if err := h.apply(at(t, "2026-11-21T12:00:00Z"), &opt); err != nil {
+		t.Fatal(err)
+	}
+	if !opt.Wait || opt.Hours != "22:00-06:00 Europe/Madrid" {
+		t.Errorf("Options = %+v; want to wait for the hours, and to say which", opt)
+	}
+	got := opt.Allowed(at(t, "2026-11-21T12:00:00Z")).Format("15:04 MST")
+	if got != "22:00 CET" {
+		t.Errorf("Allowed(noon) = %s; want 22:00 CET, the clock of the zone", got)
+	}
+}
+
+func TestInNight(t *testing.T) {
+	tests := []struct {
+		reason         string
+		now, last, end string
+		want           string
+	}{
+		{"tonight, seen at noon", "2026-11-21T12:00:00Z", "2026-11-21T23:00:00Z", "", "in the 1st of"},
+		{"tonight, seen at night", "2026-11-21T22:30:00Z", "2026-11-21T23:00:00Z", "", "in the 1st of"},
+		{"the third night", "2026-11-21T12:00:00Z", "2026-11-23T23:00:00Z", "", "in the 3rd of"},
+		{"more than one night without --wait", "2026-11-21T12:00:00Z", "2026-11-23T23:00:00Z", "", "run the same command again in each"},
+		{"longer than the run", "2026-11-21T22:30:00Z", "2026-11-21T23:45:00Z", "2026-11-21T23:00:00Z", "this run ends at Sat 2026-11-21 23:00"},
+	}
+	for _, tt := range tests {
+		h := hours{between: []string{"22:00-06:00"}, timezone: "Europe/Madrid"}
+		if err := h.apply(at(t, tt.now), &batch.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		var end time.Time
+		if tt.end != "" {
+			end = at(t, tt.end)
+		}
+		if got := h.inNight(at(t, tt.now), at(t, tt.last), end, false); !strings.Contains(got, tt.want) {
+			t.Errorf("%s: inNight(%s, %s) = %q; want %q in it", tt.reason, tt.now, tt.last, got, tt.want)
+		}
+	}
+}
+
+func TestOrdinal(t *testing.T) {
+	for n, want := range map[int]string{1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th", 21: "21st", 112: "112th"} {
+		if got := ordinal(n); got != want {
+			t.Errorf("ordinal(%d) = %s; want %s", n, got, want)
+		}
+	}
+}
