@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -27,11 +28,19 @@ func TestStories(t *testing.T) {
 		UpdateScripts: os.Getenv("UPDATE_STORIES") != "",
 		Setup: func(env *testscript.Env) error {
 			top, err := filepath.Abs("testdata")
+			if err != nil {
+				return err
+			}
 			env.Setenv("TESTDATA", top)
+			program, err := exec.LookPath("mde-offboard")
+			if err != nil {
+				return err
+			}
+			env.Setenv("PROGRAM", program)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("TZ", "UTC")
-			return err
+			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "loadenv": loadenv, "mask": mask},
 	})

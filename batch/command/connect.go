@@ -106,9 +106,9 @@ type connected struct {
 // connect signs in, before anything else is done, and checks what the token
 // says against what is needed.
 func (a *app) connect(ctx context.Context, c *connection, client *defender.Client, store *checkpoint.Store, offboards bool) (*connected, error) {
-	id, err := client.Identity(ctx)
+	id, err := a.signIn(ctx, client, c.opt.MaxOutage)
 	if err != nil {
-		return nil, fmt.Errorf("sign in: %w", err)
+		return nil, err
 	}
 	if offboards {
 		if err := id.Check(!c.noInventory, client.Target().Scope); err != nil {
@@ -122,6 +122,32 @@ func (a *app) connect(ctx context.Context, c *connection, client *defender.Clien
 		Key:  checkpoint.Key{Cloud: t.Key, Tenant: id.Tenant, Application: id.Application},
 		Host: t.Host, Simulated: id.Simulated, Who: who(id), Machine: machine, PID: os.Getpid(), Version: Version}}
 	return s, s.separate(ctx)
+}
+
+// signIn fetches the first token. An authority that cannot be reached is an
+// outage like any other: a nightly run may start before the network is up.
+func (a *app) signIn(ctx context.Context, client *defender.Client, patience time.Duration) (defender.Identity, error) {
+	began, pause := time.Now(), time.Second
+	for {
+		id, err := client.Identity(ctx)
+		if err == nil || defender.ClassOf(err) != defender.NotSent || ctx.Err() != nil {
+			if err != nil {
+				err = fmt.Errorf("sign in: %w", err)
+			}
+			return id, err
+		}
+		if time.Since(began) >= patience {
+			return id, &batch.Stop{Why: fmt.Sprintf("no sign-in for %v", patience), Err: err, Code: batch.CodeStopped,
+				Hint: strings.TrimSuffix(hintOf(err)+"; the same command goes on", "; ")}
+		}
+		a.say("waiting: %v; trying again in %v, until %s", err, pause, clockTime(began.Add(patience)))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return id, &batch.Stop{Why: "interrupted", Code: batch.CodeStopped}
+		}
+		pause = min(2*pause, time.Minute)
+	}
 }
 
 // separate keeps simulated and real batches in checkpoints of their own.

@@ -53,6 +53,7 @@ a run in another process finds it, and its books when it ends.`,
 	f.StringVar(&r.opt.Throttle, "throttle", simulator.ThrottleSeconds, "how a 429 names the wait: seconds, date, message, window, none or mixed")
 	f.DurationVar(&r.opt.TokenLife, "token-life", time.Hour, "life of a token")
 	f.StringSliceVar(&r.opt.Roles, "roles", []string{"Machine.Offboard", "Machine.Read.All"}, "permissions of the application")
+	f.StringSliceVar(&r.opt.Audiences, "audiences", nil, "take tokens for these services only (default: those of all clouds)")
 	f.DurationVar(&r.opt.Pending, "pending", 0, "actions start after this long; 0: they stay Pending")
 	f.DurationVar(&r.opt.Running, "running", 0, "and run for this long")
 	f.IntVar(&r.opt.FailPercent, "fail-percent", 0, "share of the actions that end Failed or TimeOut")
