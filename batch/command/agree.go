@@ -22,7 +22,7 @@ func (a *app) display() *report.Display {
 	if a.global.quiet || a.global.logFormat == "json" && a.global.logFile == "" {
 		w = io.Discard
 	}
-	return report.NewDisplay(w, report.DisplayOptions{Terminal: report.ANSI(a.Stderr), Unicode: runtime.GOOS == "windows" || report.UTF8(a.Getenv),
+	return report.NewDisplay(w, report.DisplayOptions{Terminal: report.ANSI(a.Stderr), Zone: a.zone, Unicode: runtime.GOOS == "windows" || report.UTF8(a.Getenv),
 		Width: func() int {
 			w, _, err := term.GetSize(int(a.Stderr.Fd()))
 			if err != nil {

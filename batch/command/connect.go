@@ -59,6 +59,9 @@ func (c *connection) check() error {
 	if c.perMinute < 1 || c.perHour < 1 || c.opt.Workers < 1 {
 		return usage{errors.New("--per-minute, --per-hour and --workers must be 1 or more")}
 	}
+	if c.opt.Limit < 0 {
+		return usage{errors.New("--limit must not be negative")}
+	}
 	if c.config.Timeout <= 0 || c.minute <= 0 || c.hour <= 0 {
 		return usage{errors.New("--timeout, --minute and --hour must be positive")}
 	}

@@ -167,3 +167,35 @@ func (h *hours) inNight(now, last, end time.Time, wait bool) string {
 	}
 	return s
 }
+
+// readingHours are the settings to read with before a plan is shown. Somebody
+// who is asked now is not kept waiting for the hours: what a plan reads changes
+// nothing. Where nobody will be asked the hours hold for reading too, and with
+// --wait they are waited for here, so that the plan is one of that time.
+func (a *app) readingHours(j *job, s *connected) (batch.Options, error) {
+	opt := j.opt
+	asked := !j.yes && j.digest == "" && !s.Simulated
+	if opt.Allowed == nil {
+		return opt, nil
+	}
+	if j.planning || asked && j.wait {
+		opt.Allowed = nil
+		return opt, nil
+	}
+	for said := false; j.wait; said = true {
+		now := s.Clock.Now()
+		open := opt.Allowed(now)
+		if !open.After(now) {
+			break
+		}
+		if !said {
+			a.say("Outside the allowed hours: waiting until %s", clockIn(open, a.zone))
+		}
+		select {
+		case <-time.After(min(time.Minute, open.Sub(now))):
+		case <-a.Context.Done():
+			return opt, &batch.Stop{Why: "interrupted", Code: batch.CodeStopped, Hint: "nothing was sent; the same command goes on"}
+		}
+	}
+	return opt, nil
+}

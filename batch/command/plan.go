@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -106,6 +107,10 @@ func (a *app) begin(j *job, args []string) (*connected, *batch.Plan, error) {
 	if err := j.check(); err != nil {
 		return nil, nil, err
 	}
+	if err := j.hours.apply(time.Now(), &j.opt); err != nil {
+		return nil, nil, err
+	}
+	a.zone = j.hours.parsed.Zone()
 	s, err := a.enter(j)
 	return s, nil, err
 }
@@ -166,8 +171,15 @@ func (a *app) planned(j *job, s *connected) (open *batch.Open, plan *batch.Plan,
 		return nil, nil, err
 	}
 	req := j.req
+	if plan, err = j.makePlan(open, req); err != nil || plan.Nothing() {
+		return open, plan, err // without a call
+	}
+	opt, err := a.readingHours(j, s)
+	if err != nil {
+		return open, nil, err
+	}
 	if !j.noInventory {
-		if req.Inventory, err = s.Inventory(a.Context, a.what(j), j.opt, func(text string) { a.say("%s; trying again …", text) }); err != nil {
+		if req.Inventory, err = s.Inventory(a.Context, a.what(j), opt, func(text string) { a.say("%s; trying again …", text) }); err != nil {
 			return open, nil, err
 		}
 	}

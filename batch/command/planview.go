@@ -53,6 +53,9 @@ func (a *app) showList(j *job, p *batch.Plan) {
 func (a *app) showInventory(p *batch.Plan) {
 	inv := p.Request.Inventory
 	if inv == nil {
+		if p.Nothing() {
+			return
+		}
 		a.say("Inventory   not read: no device is checked, and --max-percent is not judged")
 		return
 	}
@@ -106,7 +109,11 @@ func (a *app) forecast(j *job, s *connected, p *batch.Plan) {
 	}
 	when := "at once"
 	if d := last.Sub(s.Clock.Now()); d > time.Second {
-		when = fmt.Sprintf("by %s, in %s (%s)", clockTime(last), short(d), why)
+		when = fmt.Sprintf("by %s, in %s (%s)", clockIn(last, a.zone), short(d), why)
+	}
+	when += j.hours.inNight(s.Clock.Now(), last, j.opt.Until, j.opt.Wait)
+	if n := j.opt.Limit; n > 0 && n < p.ToDo {
+		when += fmt.Sprintf("; this run makes %d of them", n)
 	}
 	a.say("Calls       %d, the last one %s", p.ToDo, when)
 }
@@ -122,9 +129,13 @@ func (a *app) lastCall(j *job, s *connected, p *batch.Plan) (last time.Time, why
 	return last, why, err == nil
 }
 
-func clockTime(t time.Time) string {
-	t = t.Local()
-	if y, m, d := time.Now().Date(); t.Year() == y && t.Month() == m && t.Day() == d {
+func clockTime(t time.Time) string { return clockIn(t, time.Local) }
+
+// clockIn shows a moment on the clock of a zone, with the day if that is not
+// today.
+func clockIn(t time.Time, zone *time.Location) string {
+	t = t.In(zone)
+	if y, m, d := time.Now().In(zone).Date(); t.Year() == y && t.Month() == m && t.Day() == d {
 		return t.Format("15:04:05")
 	}
 	return t.Format("Mon 2006-01-02 15:04")

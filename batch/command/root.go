@@ -14,6 +14,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -42,6 +43,7 @@ type app struct {
 	global globals
 	log    *slog.Logger
 	code   int
+	zone   *time.Location // of the times that people read; nil: the local one
 }
 
 // globals are the flags of every command.

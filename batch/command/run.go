@@ -21,6 +21,7 @@ import (
 // job are the flags of run and plan: which list, and what to do with it.
 type job struct {
 	connection
+	hours
 	name     string
 	list     input.Options
 	req      batch.Request
@@ -42,6 +43,9 @@ type job struct {
 
 func (j *job) addFlags(f *pflag.FlagSet) {
 	j.connection.addFlags(f)
+	j.hours.addFlags(f)
+	j.hours.addEndFlags(f)
+	f.IntVar(&j.opt.Limit, "limit", 0, "make at most `N` offboard calls in this run; 0: no limit")
 	f.StringVar(&j.name, "batch", "", "`NAME` of the batch (default: the list's file name without extension)")
 	f.StringVar(&j.req.Comment, "comment", "", "`TEXT` for lines that have no comment")
 	f.StringVar(&j.list.IDColumn, "id-column", "", "`COLUMN` of the device ids (default: found by name and value)")

@@ -144,17 +144,28 @@ func (s span) open(day time.Weekday, minute int) bool {
 // as long as a call may take, so that none is under way outside the hours. It
 // is zero if there is none within two weeks.
 func (h Hours) Next(t time.Time, takes time.Duration) time.Time {
-	if h.Always() || h.Open(t) && h.Open(t.Add(takes)) {
+	if h.Always() || h.stays(t, takes) {
 		return t
 	}
 	// The clocks of all zones change on whole minutes.
 	for at, n := t.Truncate(time.Minute), 0; n < 2*7*dayMinutes; n++ {
 		at = at.Add(time.Minute)
-		if h.Open(at) && h.Open(at.Add(takes)) {
+		if h.stays(at, takes) {
 			return at
 		}
 	}
 	return time.Time{}
+}
+
+// stays says whether calling is allowed from t on for as long as a call takes,
+// without a gap in between.
+func (h Hours) stays(t time.Time, takes time.Duration) bool {
+	for at := t; at.Before(t.Add(takes)); at = at.Add(time.Minute) {
+		if !h.Open(at) {
+			return false
+		}
+	}
+	return h.Open(t.Add(takes))
 }
 
 // Zone is whose clock counts.

@@ -80,9 +80,18 @@ func TestHoursNext(t *testing.T) {
 			t.Errorf("%s: Next(%q, %v) = %v; want %v", tt.reason, tt.spec, at.In(madrid), got.In(madrid), want.In(madrid))
 		}
 	}
+	gap, _ := ParseHours([]string{"10:00-10:05; 10:06-12:00"}, time.UTC)
+	if got, want := gap.Next(day(10, 4), 5*time.Minute), day(10, 6); !got.Equal(want) {
+		t.Errorf("a gap within a call: Next = %v; want %v", got, want)
+	}
 	if h, _ := ParseHours([]string{"10:00-10:01"}, time.UTC); !h.Next(t0, time.Hour).IsZero() {
 		t.Error("Next of hours shorter than a call: want none")
 	}
+}
+
+// day is a moment of a day without a change of clocks.
+func day(hour, minute int) time.Time {
+	return time.Date(2026, 11, 20, hour, minute, 0, 0, time.UTC)
 }
 
 func TestParseHoursRefuses(t *testing.T) {

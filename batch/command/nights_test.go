@@ -1,0 +1,83 @@
+package command
+
+import (
+	"bufio"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// elsewhen are hours that are closed now and open in six hours.
+func elsewhen() string {
+	from := time.Now().UTC().Add(6 * time.Hour)
+	return from.Format("15:04") + "-" + from.Add(time.Hour).Format("15:04")
+}
+
+// TestHoursOfARun plays the nights of one batch with the real program.
+func TestHoursOfARun(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, quick...)
+	r.list("list.csv", 12)
+	calls := func() int {
+		if all := r.books().Calls["all"]; all != nil {
+			return all.Calls
+		}
+		return 0
+	}
+	closed := []string{"--between", elsewhen(), "--timezone", "UTC"}
+
+	code, out := exit(t, r.command(quickRun("list.csv", closed...)...))
+	want(t, "a run outside the hours", code, out, 4, "outside the allowed hours", "hint: run the same command again from ", "UTC on, or give --wait")
+	if n := calls(); n != 0 {
+		t.Errorf("a run outside the hours made %d calls; want none", n)
+	}
+
+	cmd := r.command(quickRun("list.csv", append(closed, "--wait")...)...)
+	out = endWhenItSays(t, cmd, "Outside the allowed hours: waiting until ", syscall.SIGTERM)
+	want(t, "a run that waits, after SIGTERM", cmd.ProcessState.ExitCode(), out, 4, "interrupted")
+	if n := calls(); n != 0 {
+		t.Errorf("a run that waits for the hours made %d calls; want none", n)
+	}
+
+	code, out = exit(t, r.command(append([]string{"plan", "list.csv"}, append(quick, closed...)...)...))
+	want(t, "a plan outside the hours", code, out, 0, "allowed hours), in the 1st of the allowed hours ("+closed[1]+", UTC)")
+
+	code, out = exit(t, r.command(quickRun("list.csv", "--limit", "5", "--between", "00:00-24:00")...))
+	want(t, "a run of five calls", code, out, 4, "this run makes 5 of them", "5 calls were made, as --limit says", "5 accepted, 7 pending")
+
+	code, out = exit(t, r.command(quickRun("list.csv")...))
+	want(t, "the next run", code, out, 0, "12 accepted")
+
+	before := calls()
+	code, out = exit(t, r.command(quickRun("list.csv", closed...)...))
+	want(t, "a list that is done", code, out, 0, "Nothing is left to do.")
+	if n := calls() - before; n != 0 {
+		t.Errorf("a list that is done made %d calls; want none", n)
+	}
+}
+
+// endWhenItSays sends a signal to a process when it has said something, and
+// returns all that it said.
+func endWhenItSays(t *testing.T, cmd *exec.Cmd, what string, s syscall.Signal) string {
+	t.Helper()
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		out.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), what) {
+			if err := cmd.Process.Signal(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cmd.Wait() // its code is looked at by the caller
+	return out.String()
+}
