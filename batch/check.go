@@ -86,7 +86,7 @@ func offboards(platform string) bool {
 
 // elsewhere says why a device is left to another batch, and marks it with the
 // action that it has there.
-func (p *Plan) elsewhere(l *checkpoint.Line, old checkpoint.Task) (why string) {
+func (p *Plan) elsewhere(l *checkpoint.Line, old *checkpoint.Task) (why string) {
 	other, ok := p.Request.Elsewhere[l.Device]
 	switch {
 	case !ok:
@@ -97,8 +97,8 @@ func (p *Plan) elsewhere(l *checkpoint.Line, old checkpoint.Task) (why string) {
 	case p.Request.Again:
 		return ""
 	}
-	if old.Action != other.Action {
-		p.tasks = append(p.tasks, checkpoint.TaskChange{N: l.N, Action: &other.Action})
+	if action := other.Action; old.Action != action {
+		p.tasks = append(p.tasks, checkpoint.TaskChange{N: l.N, Action: &action})
 	}
 	return fmt.Sprintf("%s, in batch %q", heldBefore, other.Batch)
 }

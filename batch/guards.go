@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"strconv"
-	"strings"
 
 	"mde-offboard/batch/checkpoint"
 )
@@ -77,8 +75,7 @@ func (p *Plan) CanaryLeft() int {
 
 // Digest names exactly this plan for this target: run --plan compares it. It
 // covers the list, the settings of the request, what the batch has gone through,
-// and what becomes of each line; not the words of a reason, which may name the
-// hour in which a device was seen last.
+// and what becomes of each line.
 func (p *Plan) Digest(key checkpoint.Key, host string) string {
 	h, req := sha256.New(), &p.Request
 	var protect []string
@@ -88,15 +85,8 @@ func (p *Plan) Digest(key checkpoint.Key, host string) string {
 	// None of these can fail to be written as JSON.
 	json.NewEncoder(h).Encode([]any{key, host, req.Name, req.Comment, req.Again, req.Retry, req.SkipInvalid, req.MaxDevices, req.MaxPercent,
 		req.RecentlySeen, protect, req.Canary, req.Inventory != nil, p.Batch.Events, p.ListDigest, p.Columns, p.ToDo, p.InDoubt})
-	var b []byte
-	p.changes.each(func(l *checkpoint.Line) error {
-		kind, _, _ := strings.Cut(l.Reason, ":")
-		b = strconv.AppendInt(strconv.AppendInt(b[:0], l.N, 10), -l.Position, 10)
-		for _, s := range []string{l.Device, l.Comment, string(l.Status), kind} {
-			b = appendText(b, s)
-		}
-		h.Write(b)
-		return nil
-	})
+	if p.changes.sum != nil {
+		h.Write(p.changes.sum.Sum(nil))
+	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }

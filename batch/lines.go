@@ -1,46 +1,75 @@
 package batch
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"hash"
 	"slices"
+	"strings"
 
 	"mde-offboard/batch/checkpoint"
 )
 
-// lines keeps the lines that a plan changes, in about 60 bytes each beside their
-// comments: a list of a million lines is planned in memory, and as values, each
-// with strings of its own, they would take several times as much.
+// lines keeps the lines that a plan changes, in about 30 bytes each beside their
+// texts: a list of a million lines is planned in memory, and as values, each with
+// strings of its own, they would take several times as much.
 //
-// A line is written as its numbers (varints), its device, and its strings, each
-// with its length before it. A device is a zero and the 20 bytes of its id, or
-// what stood in the list, with its length plus one before it.
+// A line is written as its numbers, each as the difference to the line before
+// (varints), its device, and its texts, each with its length before it. A device
+// is a zero and the 20 bytes of its id, or what stood in the list, with its length
+// plus one before it.
 type lines struct {
 	blocks [][]byte
 	files  []string
 	n      int
+	last   numbers
+	sum    hash.Hash // of what becomes of each line, for a digest
+	buf    []byte
 }
+
+// numbers are those of a line; they grow by one from line to line, mostly.
+type numbers struct{ n, position, file, line int64 }
 
 // lineBlock is how much memory is asked for at once.
 const lineBlock = 1 << 18
 
 // add keeps a line.
 func (ls *lines) add(l *checkpoint.Line) {
-	if len(ls.blocks) == 0 || len(ls.blocks[len(ls.blocks)-1]) > lineBlock-1024 {
-		ls.blocks = append(ls.blocks, make([]byte, 0, lineBlock))
+	ls.buf = ls.encode(ls.buf[:0], l)
+	if n := len(ls.blocks); n == 0 || len(ls.blocks[n-1])+len(ls.buf) > lineBlock {
+		ls.blocks = append(ls.blocks, make([]byte, 0, max(lineBlock, len(ls.buf))))
 	}
-	last := &ls.blocks[len(ls.blocks)-1]
-	*last = ls.encode(*last, l)
+	block := &ls.blocks[len(ls.blocks)-1]
+	*block = append(*block, ls.buf...)
 	ls.n++
+	ls.mark(l)
+}
+
+// mark carries a line into the sum: which device it is, what is sent with it, and
+// what becomes of it; not its place in a file, nor the words of a reason, which
+// may name the hour in which a device was seen last.
+func (ls *lines) mark(l *checkpoint.Line) {
+	if ls.sum == nil {
+		ls.sum = sha256.New()
+	}
+	kind, _, _ := strings.Cut(l.Reason, ":")
+	b := binary.AppendVarint(binary.AppendVarint(ls.buf[:0], l.N), l.Position)
+	for _, s := range [...]string{l.Device, l.Comment, string(l.Status), kind} {
+		b = appendText(b, s)
+	}
+	ls.sum.Write(b)
+	ls.buf = b
 }
 
 func (ls *lines) encode(b []byte, l *checkpoint.Line) []byte {
-	b = binary.AppendUvarint(b, uint64(l.N))
-	b = binary.AppendUvarint(b, uint64(l.Position))
-	b = binary.AppendUvarint(b, uint64(ls.file(l.File)))
-	b = binary.AppendUvarint(b, uint64(l.Line))
+	now := numbers{n: l.N, position: l.Position, file: int64(ls.file(l.File)), line: int64(l.Line)}
+	for _, d := range [...]int64{now.n - ls.last.n, now.position - ls.last.position, now.file - ls.last.file, now.line - ls.last.line} {
+		b = binary.AppendVarint(b, d)
+	}
+	ls.last = now
 	b = appendDevice(b, l.Device)
-	for _, s := range []string{l.Name, l.Comment, string(l.Status), l.Reason} {
+	for _, s := range [...]string{l.Name, l.Comment, string(l.Status), l.Reason} {
 		b = appendText(b, s)
 	}
 	b = binary.AppendUvarint(b, uint64(len(l.Extra)))
@@ -68,22 +97,22 @@ func appendText(b []byte, s string) []byte {
 }
 
 func appendDevice(b []byte, device string) []byte {
-	start := len(b)
-	if len(device) == 40 {
-		id, err := hex.AppendDecode(append(b, 0), []byte(device))
-		if err == nil && hex.EncodeToString(id[start+1:]) == device {
-			return id
-		}
+	if len(device) == 40 && strings.Trim(device, "0123456789abcdef") == "" {
+		var id [40]byte
+		copy(id[:], device)
+		b, _ = hex.AppendDecode(append(b, 0), id[:])
+		return b
 	}
-	b = binary.AppendUvarint(b[:start], uint64(len(device)+1))
-	return append(b, device...)
+	return append(binary.AppendUvarint(b, uint64(len(device)+1)), device...)
 }
 
 // each gives the lines back in their order, until fn returns an error.
 func (ls *lines) each(fn func(*checkpoint.Line) error) error {
+	var at numbers
 	for _, block := range ls.blocks {
 		for r := lineReader(block); len(r) > 0; {
-			l := checkpoint.Line{N: int64(r.number()), Position: int64(r.number()), File: ls.files[r.number()], Line: int(r.number()),
+			at = numbers{at.n + r.difference(), at.position + r.difference(), at.file + r.difference(), at.line + r.difference()}
+			l := checkpoint.Line{N: at.n, Position: at.position, File: ls.files[at.file], Line: int(at.line),
 				Device: r.device(), Name: r.text(), Comment: r.text(), Status: checkpoint.Status(r.text()), Reason: r.text()}
 			if n := r.number(); n > 0 {
 				l.Extra = make([]string, n)
@@ -120,6 +149,12 @@ type lineReader []byte
 
 func (r *lineReader) number() uint64 {
 	v, n := binary.Uvarint(*r)
+	*r = (*r)[n:]
+	return v
+}
+
+func (r *lineReader) difference() int64 {
+	v, n := binary.Varint(*r)
 	*r = (*r)[n:]
 	return v
 }

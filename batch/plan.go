@@ -95,7 +95,7 @@ func MakePlan(list lister, name string, b checkpoint.Batch, have []checkpoint.Ta
 			return nil, err
 		}
 		p.Lines++
-		p.add(m, &seen, row)
+		p.add(m, &seen, &row)
 	}
 	p.ListDigest, p.Notes = list.Digest(), list.Notes()
 	p.withdraw(m)
@@ -103,7 +103,7 @@ func MakePlan(list lister, name string, b checkpoint.Batch, have []checkpoint.Ta
 }
 
 // add plans one line.
-func (p *Plan) add(m *matcher, seen *input.Seen, row input.Row) {
+func (p *Plan) add(m *matcher, seen *input.Seen, row *input.Row) {
 	if row.Comment == "" {
 		row.Comment = p.Request.Comment
 	}
@@ -127,7 +127,7 @@ func (p *Plan) add(m *matcher, seen *input.Seen, row input.Row) {
 			l.Status, l.Reason = checkpoint.Skipped, duplicateOf(file, line, row.File)
 		}
 	}
-	p.match(m, l)
+	p.match(m, &l)
 }
 
 func duplicateOf(file string, line int, here string) string {
@@ -145,7 +145,7 @@ func (p *Plan) bad(problem *input.Problem) {
 }
 
 // match finds the task that the line belongs to and plans what changes.
-func (p *Plan) match(m *matcher, l checkpoint.Line) {
+func (p *Plan) match(m *matcher, l *checkpoint.Line) {
 	old, known := m.take(l.Device)
 	if !known {
 		l.N = m.fresh()
@@ -156,18 +156,18 @@ func (p *Plan) match(m *matcher, l checkpoint.Line) {
 		l.N = old.N
 	}
 	if l.Status == "" { // a device to be offboarded
-		p.device(&l, old, known)
+		p.device(l, old, known)
 	}
 	if l.Name == "" {
 		l.Name = old.Name // which may be the inventory's
 	}
 	if !known || differs(l, old) {
-		p.changes.add(&l)
+		p.changes.add(l)
 	}
 }
 
 // device plans a line with a device of its own.
-func (p *Plan) device(l *checkpoint.Line, old checkpoint.Task, known bool) {
+func (p *Plan) device(l *checkpoint.Line, old *checkpoint.Task, known bool) {
 	status, again := checkpoint.Pending, false
 	if known {
 		status = old.Status
@@ -239,7 +239,7 @@ func (p *Plan) reset(n int64) {
 }
 
 // differs says whether a line changes what is known of its task.
-func differs(l checkpoint.Line, t checkpoint.Task) bool {
+func differs(l *checkpoint.Line, t *checkpoint.Task) bool {
 	return l.Position != t.Position || l.File != t.File || l.Line != t.Line || l.Name != t.Name || l.Comment != t.Comment ||
 		!slices.Equal(l.Extra, t.Extra) || l.Status != "" && (l.Status != t.Status || l.Reason != t.Reason)
 }
@@ -259,7 +259,7 @@ func (p *Plan) withdraw(m *matcher) {
 		default:
 			p.Gone++
 		}
-		if differs(l, t) {
+		if differs(&l, t) {
 			p.changes.add(&l)
 		}
 	}
@@ -274,15 +274,16 @@ func (p *Plan) Changed() bool { return p.changes.n+len(p.tasks) > 0 }
 // matcher finds the task of a line: that of the same device, the first for its
 // first line, the second for a duplicate.
 type matcher struct {
-	byDevice map[string][]checkpoint.Task
+	byDevice map[string][]*checkpoint.Task
 	next     int64
 	resumed  bool
 	order    []string
 }
 
 func newMatcher(have []checkpoint.Task) *matcher {
-	m := &matcher{byDevice: map[string][]checkpoint.Task{}, resumed: len(have) > 0}
-	for _, t := range have {
+	m := &matcher{byDevice: map[string][]*checkpoint.Task{}, resumed: len(have) > 0}
+	for i := range have {
+		t := &have[i]
 		if m.byDevice[t.Device] == nil {
 			m.order = append(m.order, t.Device)
 		}
@@ -291,12 +292,12 @@ func newMatcher(have []checkpoint.Task) *matcher {
 	}
 	for _, ts := range m.byDevice {
 		// The task that was or would be sent comes first, the skipped ones after.
-		slices.SortStableFunc(ts, func(a, b checkpoint.Task) int { return weight(a) - weight(b) })
+		slices.SortStableFunc(ts, func(a, b *checkpoint.Task) int { return weight(a) - weight(b) })
 	}
 	return m
 }
 
-func weight(t checkpoint.Task) int {
+func weight(t *checkpoint.Task) int {
 	switch {
 	case t.Attempt != 0 || t.Action.ID != "":
 		return 0
@@ -306,10 +307,13 @@ func weight(t checkpoint.Task) int {
 	return 2
 }
 
-func (m *matcher) take(device string) (checkpoint.Task, bool) {
+// noTask is that of a line that no earlier run knew.
+var noTask checkpoint.Task
+
+func (m *matcher) take(device string) (*checkpoint.Task, bool) {
 	ts := m.byDevice[device]
 	if len(ts) == 0 {
-		return checkpoint.Task{}, false
+		return &noTask, false
 	}
 	m.byDevice[device] = ts[1:]
 	return ts[0], true
@@ -318,10 +322,10 @@ func (m *matcher) take(device string) (checkpoint.Task, bool) {
 func (m *matcher) fresh() int64 { m.next++; return m.next }
 
 // rest are the tasks that no line was found for, in their order.
-func (m *matcher) rest() (left []checkpoint.Task) {
+func (m *matcher) rest() (left []*checkpoint.Task) {
 	for _, device := range m.order {
 		left = append(left, m.byDevice[device]...)
 	}
-	slices.SortFunc(left, func(a, b checkpoint.Task) int { return int(a.N - b.N) })
+	slices.SortFunc(left, func(a, b *checkpoint.Task) int { return int(a.N - b.N) })
 	return left
 }

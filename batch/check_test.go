@@ -1,0 +1,164 @@
+package batch
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/input"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// listed is a list of a text.
+func listed(t *testing.T, text string) *input.List {
+	t.Helper()
+	l, err := input.NewList("list.csv", strings.NewReader(text), input.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// planOf plans a text as a batch that has done what have says.
+func planOf(t *testing.T, text string, b checkpoint.Batch, have []checkpoint.Task, req Request) *Plan {
+	t.Helper()
+	p, err := MakePlan(listed(t, text), "list.csv", b, have, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// lineOf is the line that a plan changes for a device.
+func lineOf(p *Plan, device string) (found checkpoint.Line) {
+	p.changes.each(func(l *checkpoint.Line) error {
+		if l.Device == device {
+			found = *l
+		}
+		return nil
+	})
+	return found
+}
+
+// TestCheck plans one device against what the inventory knows of it.
+func TestCheck(t *testing.T) {
+	id := device("it")
+	known := func(change func(*Device)) []Device {
+		d := Device{ID: id, Name: "lap-0001.contoso.com", Platform: "Windows11", Onboarding: "Onboarded", Health: "Active", LastSeen: noon.Add(-50 * time.Hour)}
+		change(&d)
+		return []Device{d}
+	}
+	same := func(*Device) {}
+	for _, tc := range []struct {
+		reason    string
+		name      string // in the list
+		inventory []Device
+		req       Request
+		held      string // kind; empty: it is sent
+		why       string
+		warned    string
+	}{
+		{"all fits", "lap-0001", known(same), Request{}, "", "", ""},
+		{"the list has no name", "", known(same), Request{}, "", "", ""},
+		{"full names, another case", "LAP-0001.other.net", known(same), Request{}, "", "", ""},
+		{"the inventory has no name", "lap-0001", known(func(d *Device) { d.Name = "" }), Request{}, "", "", ""},
+		{"not in the inventory", "lap-0001", nil, Request{}, "", "", warnUnknown},
+		{"another name", "lap-0002", known(same), Request{}, heldOtherName, "other name: the inventory knows this id as lap-0001.contoso.com", ""},
+		{"a longer name", "lap-00011", known(same), Request{}, heldOtherName, "other name: the inventory knows this id as lap-0001.contoso.com", ""},
+		{"merged", "", known(func(d *Device) { d.MergedInto = device("that") }), Request{}, heldMerged, "merged: into " + device("that"), ""},
+		{"discovered only", "", known(func(d *Device) { d.Onboarding = "CanBeOnboarded" }), Request{}, heldNotOn, "not onboarded: CanBeOnboarded", ""},
+		{"a printer", "", known(func(d *Device) { d.Onboarding = "Unsupported" }), Request{}, heldNotOn, "not onboarded: Unsupported", ""},
+		{"onboarded in another case", "", known(func(d *Device) { d.Onboarding = "onboarded" }), Request{}, "", "", ""},
+		{"nothing is said of onboarding", "", known(func(d *Device) { d.Onboarding = "" }), Request{}, "", "", ""},
+		{"a Mac", "", known(func(d *Device) { d.Platform = "macOS" }), Request{}, "", "", warnPlatform},
+		{"an old Windows", "", known(func(d *Device) { d.Platform = "Windows7" }), Request{}, "", "", warnPlatform},
+		{"a server with the unified agent", "", known(func(d *Device) { d.Platform = "WindowsServer2012R2" }), Request{}, "", "", ""},
+		{"a Windows of the future", "", known(func(d *Device) { d.Platform = "Windows13" }), Request{}, "", "", ""},
+		{"seen lately, and that holds it back", "", known(same), Request{RecentlySeen: 72 * time.Hour}, heldRecent, "recently seen: 2026-11-20T10:00:00Z", ""},
+		{"not seen so lately", "", known(same), Request{RecentlySeen: 48 * time.Hour}, "", "", ""},
+		{"accepted in another batch", "", known(same), Request{Elsewhere: map[string]checkpoint.Busy{id: {Batch: "old", Status: checkpoint.Accepted}}},
+			heldBefore, `accepted before, in batch "old"`, ""},
+		{"accepted in another batch, and wanted again", "", known(same), Request{Again: true, Elsewhere: map[string]checkpoint.Busy{id: {Batch: "old", Status: checkpoint.Accepted}}},
+			"", "", ""},
+		{"in doubt in another batch", "", known(same), Request{Elsewhere: map[string]checkpoint.Busy{id: {Batch: "old", Status: checkpoint.InDoubt}}}, "", "", warnBusy},
+	} {
+		req := tc.req
+		req.Name, req.Inventory = "list", NewInventory(noon, tc.inventory)
+		p := planOf(t, fmt.Sprintf("MachineId,DeviceName,Comment\n%s,%s,retired\n", id, tc.name), checkpoint.Batch{}, nil, req)
+		l := lineOf(p, id)
+		if tc.held == "" && (p.ToDo != 1 || len(p.Held) != 0 || l.Status != "") {
+			t.Errorf("%s: to do %d, held %v, line %+v; want it sent", tc.reason, p.ToDo, cmp.Diff(nil, p.Held), l)
+		}
+		if tc.held != "" && (p.ToDo != 0 || p.Held[tc.held] == nil || p.Held[tc.held].Count != 1 || l.Status != checkpoint.Skipped || l.Reason != tc.why) {
+			t.Errorf("%s: to do %d, held %v, line %+v; want kind %q, reason %q", tc.reason, p.ToDo, p.Held, l, tc.held, tc.why)
+		}
+		if (tc.warned == "") != (len(p.Warned) == 0) || tc.warned != "" && p.Warned[tc.warned] == nil {
+			t.Errorf("%s: warned %v; want %q", tc.reason, p.Warned, tc.warned)
+		}
+	}
+}
+
+// TestNameFromInventory gives the result the name that the list lacks, keeps it
+// when a later plan has no inventory, and never compares it as the list's own.
+func TestNameFromInventory(t *testing.T) {
+	id := device("it")
+	text := "MachineId,Comment\n" + id + ",retired\n"
+	inv := NewInventory(noon, []Device{{ID: id, Name: "lap-0001", Onboarding: "Onboarded"}})
+	l := lineOf(planOf(t, text, checkpoint.Batch{}, nil, Request{Inventory: inv}), id)
+	if l.Name != "lap-0001" {
+		t.Errorf("name %q; want the inventory's, lap-0001", l.Name)
+	}
+	have := []checkpoint.Task{{N: 1, Position: 1, File: "list.csv", Line: 2, Device: id, Name: "lap-0001", Comment: "retired", Status: checkpoint.Pending}}
+	if p := planOf(t, text, checkpoint.Batch{ID: 1}, have, Request{}); p.Changed() || p.ToDo != 1 {
+		t.Errorf("without an inventory the plan changes %+v, to do %d; want no change and 1", lineOf(p, id), p.ToDo)
+	}
+	renamed := NewInventory(noon, []Device{{ID: id, Name: "lap-new", Onboarding: "Onboarded"}})
+	if p := planOf(t, text, checkpoint.Batch{ID: 1}, have, Request{Inventory: renamed}); p.ToDo != 1 || lineOf(p, id).Name != "lap-new" {
+		t.Errorf("a device that was renamed: to do %d, line %+v; want it sent under its new name", p.ToDo, lineOf(p, id))
+	}
+}
+
+// TestHeldStaysWhatItWas has devices that are to be taken up again and are held
+// back: they must neither be sent nor lose what became of them.
+func TestHeldStaysWhatItWas(t *testing.T) {
+	id := device("it")
+	protect, err := ReadProtection([]string{protectFile(t, id)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "MachineId,Comment\n" + id + ",another comment\n"
+	for _, status := range []checkpoint.Status{checkpoint.Failed, checkpoint.Accepted} {
+		have := []checkpoint.Task{{N: 1, Position: 1, File: "list.csv", Line: 2, Device: id, Comment: "retired", Status: status, Attempt: 7}}
+		p := planOf(t, text, checkpoint.Batch{ID: 1}, have, Request{Again: true, Retry: []checkpoint.Status{checkpoint.Failed}, Protect: protect})
+		if p.ToDo != 0 || p.Changed() || p.Held[heldProtected] == nil {
+			t.Errorf("%s and protected: to do %d, changed %v, held %v; want it left as it is", status, p.ToDo, p.Changed(), p.Held)
+		}
+	}
+	doubt := []checkpoint.Task{{N: 3, Position: 1, File: "list.csv", Line: 2, Device: id, Comment: "retired", Status: checkpoint.InDoubt, Attempt: 7}}
+	if p := planOf(t, text, checkpoint.Batch{ID: 1}, doubt, Request{Protect: protect}); p.InDoubt != 1 || p.keep[3] == "" {
+		t.Errorf("in doubt and protected: in doubt %d, keep %v; want it looked up and not called again", p.InDoubt, p.keep)
+	}
+}
+
+// TestElsewhereAction has the action of another batch come along into the result.
+func TestElsewhereAction(t *testing.T) {
+	id := device("it")
+	action := checkpoint.Action{ID: "a1", Type: "Offboard", Requestor: "me"}
+	req := Request{Elsewhere: map[string]checkpoint.Busy{id: {Batch: "old", Status: checkpoint.Accepted, Action: action}}}
+	text := "MachineId,Comment\n" + id + ",retired\n"
+	p := planOf(t, text, checkpoint.Batch{}, nil, req)
+	if len(p.tasks) != 1 || p.tasks[0].N != 1 || *p.tasks[0].Action != action {
+		t.Errorf("changes %+v; want the action of the other batch", p.tasks)
+	}
+	have := []checkpoint.Task{{N: 1, Position: 1, File: "list.csv", Line: 2, Device: id, Comment: "retired", Status: checkpoint.Skipped,
+		Reason: `accepted before, in batch "old"`, Action: action}}
+	if p := planOf(t, text, checkpoint.Batch{ID: 1}, have, req); p.Changed() || p.Done[checkpoint.Skipped] != 1 {
+		t.Errorf("planned again: changed %v, done %v; want nothing new", p.Changed(), p.Done)
+	}
+}

@@ -1,0 +1,131 @@
+package batch
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/text/encoding/unicode"
+)
+
+// protectFile writes a protect file and returns its path.
+func protectFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "protect.txt")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestProtection(t *testing.T) {
+	const id = "d47fbcac0d737d0472e11432e0f43692293e8138"
+	server := &Device{Name: "SRV-0004.contoso.com", Platform: "WindowsServer2019", Group: "Tier 0/DC", Tags: []string{"decom", "Crown Jewels"}}
+	for _, tc := range []struct {
+		reason  string
+		pattern string
+		id      string
+		name    string
+		device  *Device
+		want    bool
+	}{
+		{"an id", id, id, "", nil, true},
+		{"an id in upper case", strings.ToUpper(id), id, "", nil, true},
+		{"another id", id, device("other"), "", nil, false},
+		{"a name in the list, without case", "srv-0004", id, "SRV-0004", nil, true},
+		{"a short pattern, a full name", "srv-0004", id, "srv-0004.contoso.com", nil, true},
+		{"a full pattern, a short name", "srv-0004.contoso.com", id, "srv-0004", nil, false},
+		{"the inventory has the full name", "srv-0004.contoso.com", id, "srv-0004", server, true},
+		{"a list's name that is made up does not hide the inventory's", "srv-*", id, "lap-0001", server, true},
+		{"a wildcard at the end", "srv-*", id, "srv-0004", nil, true},
+		{"a wildcard in the middle", "srv-*4", id, "srv-0004", nil, true},
+		{"a wildcard for one character", "srv-000?", id, "srv-0004", nil, true},
+		{"a pattern is the whole name", "srv", id, "srv-0004", nil, false},
+		{"a domain", "*.contoso.com", id, "srv-0004.contoso.com", nil, true},
+		{"a domain before the name", "srv-0004", id, `CONTOSO\SRV-0004$`, nil, true},
+		{"everything", "*", id, "srv-0004", nil, true},
+		{"everything, but nothing is known", "*", id, "", nil, false},
+		{"a bracket is no class", "srv-[0]004", id, "srv-0004", nil, false},
+		{"a tag", "tag:crown jewels", id, "", server, true},
+		{"a tag with a wildcard", "TAG: crown*", id, "", server, true},
+		{"a tag is no name", "decom", id, "", server, false},
+		{"a group with a slash", "group:tier 0/*", id, "", server, true},
+		{"a platform", "os:WindowsServer*", id, "", server, true},
+		{"another platform", "os:Windows11", id, "", server, false},
+		{"a tag of a device that the inventory does not have", "tag:*", id, "srv-0004", nil, false},
+		{"a comment behind the pattern", "srv-* # servers", id, "srv-0004", nil, true},
+		{"a comment alone", "# srv-*", id, "srv-0004", nil, false},
+	} {
+		p, err := ReadProtection([]string{protectFile(t, "\r\n"+tc.pattern+"\r\n")})
+		if err != nil {
+			t.Errorf("%s: ReadProtection(%q) = %v", tc.reason, tc.pattern, err)
+			continue
+		}
+		if got := p.Covers(tc.id, tc.name, tc.device); (got != "") != tc.want {
+			t.Errorf("%s: pattern %q: Covers(%q, %q, %+v) = %q; want covered %v", tc.reason, tc.pattern, tc.id, tc.name, tc.device, got, tc.want)
+		}
+	}
+}
+
+// TestProtectionWrong has all wrong lines of a file named at once.
+func TestProtectionWrong(t *testing.T) {
+	path := protectFile(t, strings.Join([]string{
+		"srv-*", "role:dc", "tag:", "d47fbcac0d737d0472e11432e0f43692293e813", "0f0e28ac-9de0-55d7-8adf-a57d1bffb643",
+		"srv-0004,keep", "Ger\xe4t", "lap-1"}, "\n"))
+	_, err := ReadProtection([]string{path, path + ".missing"})
+	if err == nil || !strings.Contains(err.Error(), "protect.txt.missing") {
+		t.Errorf("ReadProtection of a file that is not there = %v; want its name", err)
+	}
+	_, err = ReadProtection([]string{path})
+	if err == nil {
+		t.Fatal("ReadProtection took wrong lines")
+	}
+	want := strings.ReplaceAll(strings.Join([]string{
+		`PATH:2: "role:dc" begins with none of tag:, group: and os:`,
+		`PATH:3: "tag:" names nothing`,
+		`PATH:4: "d47fbcac0d737d0472e11432e0f43692293e813" has 39 hexadecimal characters, a device id has 40`,
+		`PATH:5: "0f0e28ac-9de0-55d7-8adf-a57d1bffb643" is a GUID, as Intune and Entra use them; a device is protected by its Defender id (40 hexadecimal characters) or its name`,
+		`PATH:6: "srv-0004,keep" is neither an id nor a name: the file has one pattern a line, and no columns`,
+		`PATH:7: "Ger\xe4t" is not valid UTF-8: save the file as UTF-8`}, "\n"), "PATH", path)
+	if err.Error() != want {
+		t.Errorf("ReadProtection = %v; want %v", err, want)
+	}
+}
+
+// TestProtectionUTF16 reads what PowerShell's > writes.
+func TestProtectionUTF16(t *testing.T) {
+	text, err := unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewEncoder().String("srv-*\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := ReadProtection([]string{protectFile(t, text)})
+	if err != nil || p.Covers("", "srv-1", nil) == "" {
+		t.Errorf("ReadProtection of UTF-16 = %+v, %v; want srv-* to be read", p, err)
+	}
+}
+
+func TestNeedsInventory(t *testing.T) {
+	for _, tc := range []struct {
+		reason, pattern string
+		named, want     bool
+	}{
+		{"an id is in every list", "d47fbcac0d737d0472e11432e0f43692293e8138", false, false},
+		{"a name, and the list has them", "srv-*", true, false},
+		{"a name, and the list lacks some", "srv-*", false, true},
+		{"a tag", "tag:x", true, true},
+		{"a group", "group:x", true, true},
+		{"a platform", "os:x", true, true},
+	} {
+		p, err := ReadProtection([]string{protectFile(t, tc.pattern)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, got := p.needsInventory(tc.named); got != tc.want {
+			t.Errorf("%s: needsInventory(%v) with %q = %v; want %v", tc.reason, tc.named, tc.pattern, got, tc.want)
+		}
+	}
+	if _, got := (*Protection)(nil).needsInventory(false); got {
+		t.Error("no protection needs the inventory")
+	}
+}
