@@ -99,27 +99,26 @@ type tick struct {
 	Minor                          bool // left out where it is narrow
 }
 
-// ticks are marks at round times, at most one for each 80 units.
+// ticks are marks at round times, so far apart that their labels have room.
 func (x *axis) ticks() (all []tick) {
-	const apart = 80.0
 	shown := time.Duration(0)
 	width := 0.0
 	for _, p := range x.parts {
 		shown += p.to.Sub(p.from)
 		width += p.w
 	}
-	step := tickSteps[len(tickSteps)-1]
+	step, apart, layout := tickSteps[len(tickSteps)-1], 80.0, "15:04"
 	for _, s := range tickSteps {
-		if s.Seconds()/shown.Seconds()*width >= apart {
-			step = s
+		room, text := 80.0, "15:04"
+		if s < time.Minute {
+			room, text = 120, "15:04:05"
+		}
+		if s.Seconds()/shown.Seconds()*width >= room {
+			step, apart, layout = s, room, text
 			break
 		}
 	}
-	layout := "15:04"
-	if step < time.Minute {
-		layout = "15:04:05"
-	}
-	last, day := -apart, ""
+	last, major, day := -apart, -2.5*apart, ""
 	for _, p := range x.parts {
 		first := p.from.Truncate(step)
 		if first.Before(p.from) && len(all) > 0 || first.Add(step).Before(p.to) && first.Before(p.from) {
@@ -133,9 +132,12 @@ func (x *axis) ticks() (all []tick) {
 			if at-last < apart*0.9 {
 				continue
 			}
-			k := tick{X: short(at), Percent: short(at / axisWidth * 100), Label: t.UTC().Format(layout), Anchor: "middle", Minor: len(all)%2 == 1}
-			if d := t.UTC().Format("2 Jan"); d != day {
-				k.Day, day, k.Minor = d, d, false
+			k := tick{X: short(at), Percent: short(at / axisWidth * 100), Label: t.UTC().Format(layout), Anchor: "middle", Minor: at-major < 2.5*apart}
+			if !k.Minor {
+				major = at
+				if d := t.UTC().Format("2 Jan"); d != day {
+					k.Day, day = d, d
+				}
 			}
 			if at < 25 {
 				k.Anchor = "start"
