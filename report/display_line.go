@@ -101,11 +101,18 @@ func (v view) counted() []part {
 // counts is the second line: how many, and how full the windows are.
 func (v view) counts(width int) string { return v.join(width, v.counted()...) }
 
+// over says that nothing is left to do.
+func (v view) over() bool {
+	return v.InFlight == 0 && v.Total > 0 && v.Counts[checkpoint.Pending]+v.Counts[checkpoint.Sending]+v.Counts[checkpoint.InDoubt] == 0
+}
+
 // doing says what the run does now.
 func (v view) doing() string {
 	switch {
 	case v.Stopping != "":
 		return "stopping: " + plain(v.Stopping)
+	case v.over():
+		return "done"
 	case v.Wait == "":
 		return "sending"
 	case v.Until.IsZero():
