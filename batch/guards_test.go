@@ -1,0 +1,162 @@
+package batch
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+// onboarded is an inventory of so many onboarded devices, of which none is listed.
+func onboarded(n int) *Inventory {
+	var all []Device
+	for _, id := range devices(n) {
+		all = append(all, Device{ID: device("fleet " + id), Onboarding: "Onboarded"})
+	}
+	// Neither of these counts.
+	return NewInventory(noon, append(all, Device{ID: device("found"), Onboarding: "CanBeOnboarded"},
+		Device{ID: device("gone"), Onboarding: "Onboarded", MergedInto: device("x")}))
+}
+
+func TestRefused(t *testing.T) {
+	tag, err := ReadProtection([]string{protectFile(t, "tag:tier0")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := ReadProtection([]string{protectFile(t, "\nsrv-*")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		reason  string
+		devices int
+		text    string // in place of devices
+		req     Request
+		want    string // in the message; empty: not refused
+	}{
+		{"no guard", 20, "", Request{}, ""},
+		{"as many as --max-devices", 20, "", Request{MaxDevices: 20}, ""},
+		{"one more", 21, "", Request{MaxDevices: 20}, "21 devices are to be offboarded, more than --max-devices 20 allows"},
+		{"half of the tenant", 10, "", Request{MaxPercent: 50, Inventory: onboarded(20)}, ""},
+		{"one more than half", 11, "", Request{MaxPercent: 50, Inventory: onboarded(20)}, "55 % of the 20 that are onboarded: more than --max-percent 50 allows"},
+		{"five of five: too few to be judged", 5, "", Request{MaxPercent: 50, Inventory: onboarded(5)}, ""},
+		{"six of six", 6, "", Request{MaxPercent: 50, Inventory: onboarded(6)}, "100 % of the 6"},
+		{"an empty inventory", 6, "", Request{MaxPercent: 50, Inventory: onboarded(0)}, "the inventory has no onboarded device"},
+		{"all of them, and that is meant", 6, "", Request{MaxPercent: 100, Inventory: onboarded(6)}, ""},
+		{"no inventory, so it is not judged", 600, "", Request{MaxPercent: 1}, ""},
+		{"a tag without an inventory", 1, "", Request{Protect: tag}, "protect.txt:1) cannot be judged without the inventory"},
+		{"a tag with one", 1, "", Request{Protect: tag, Inventory: onboarded(1)}, ""},
+		{"a name that the list lacks", 1, "", Request{Protect: name}, "the list has no name for the device at list.csv:2"},
+		{"a name that the list has", 0, "MachineId,DeviceName,Comment\n" + device("a") + ",lap-1,x\n", Request{Protect: name}, ""},
+		{"a name that the list has and that is protected", 0, "MachineId,DeviceName,Comment\n" + device("a") + ",srv-1,x\n", Request{Protect: name}, ""},
+		{"no line", 0, "MachineId,Comment\n", Request{}, "list.csv has no lines"},
+		{"a bad line", 0, "MachineId,Comment\n" + device("a") + ",x\nlap-1,x\n", Request{}, "1 of 2 lines cannot be used"},
+		{"a bad line that is left out", 0, "MachineId,Comment\n" + device("a") + ",x\nlap-1,x\n", Request{SkipInvalid: true}, ""},
+	} {
+		if tc.text == "" {
+			tc.text = listOf(devices(tc.devices))
+		}
+		stop := planOf(t, tc.text, checkpoint.Batch{}, nil, tc.req).Refused()
+		switch {
+		case stop == nil && tc.want != "":
+			t.Errorf("%s: not refused; want %q", tc.reason, tc.want)
+		case stop != nil && (tc.want == "" || !strings.Contains(stop.Why, tc.want) || stop.Code != CodeUsage):
+			t.Errorf("%s: refused with code %d: %s; want %d and %q", tc.reason, stop.Code, stop.Why, CodeUsage, tc.want)
+		}
+	}
+}
+
+// TestGuardsJudgeWhatIsLeft has a batch of which most is done.
+func TestGuardsJudgeWhatIsLeft(t *testing.T) {
+	all := devices(30)
+	var have []checkpoint.Task
+	for i, id := range all[:20] {
+		have = append(have, checkpoint.Task{N: int64(i + 1), Position: int64(i + 1), File: "list.csv", Line: i + 2, Device: id,
+			Comment: "retired", Status: checkpoint.Accepted, Attempt: 1})
+	}
+	req := Request{MaxDevices: 10, MaxPercent: 50, Inventory: onboarded(20)}
+	if p := planOf(t, listOf(all), checkpoint.Batch{ID: 1}, have, req); p.Refused() != nil || p.ToDo != 10 {
+		t.Errorf("20 done, 10 to do: %d to do, refused: %v; want 10 and not", p.ToDo, p.Refused())
+	}
+}
+
+func TestCanaryLeft(t *testing.T) {
+	for _, tc := range []struct {
+		reason               string
+		canary, sent, listed int
+		want                 int
+	}{
+		{"none asked for", 0, 0, 10, 0},
+		{"the first of a new batch", 3, 0, 10, 3},
+		{"interrupted after one", 3, 1, 10, 2},
+		{"over", 3, 3, 10, 0},
+		{"long over", 3, 7, 10, 0},
+		{"the list is no longer than that", 10, 0, 10, 0},
+	} {
+		all := devices(tc.listed)
+		var have []checkpoint.Task
+		for i, id := range all[:tc.sent] {
+			have = append(have, checkpoint.Task{N: int64(i + 1), Device: id, Status: checkpoint.Refused, Attempt: 1})
+		}
+		p := planOf(t, listOf(all), checkpoint.Batch{}, have, Request{Canary: tc.canary})
+		if got := p.CanaryLeft(); got != tc.want {
+			t.Errorf("%s: CanaryLeft() = %d with %d to do; want %d", tc.reason, got, p.ToDo, tc.want)
+		}
+	}
+}
+
+// TestDigest changes one thing at a time. What is agreed to by a digest is what
+// is sent to whom, and nothing that is only told.
+func TestDigest(t *testing.T) {
+	ids := devices(3)
+	text := "MachineId,Comment\n" + strings.Join(ids, ",retired\n") + ",retired\n"
+	seen := func(at time.Time) *Inventory {
+		return NewInventory(noon, []Device{{ID: ids[0], Onboarding: "Onboarded", LastSeen: at}, {ID: ids[1], Onboarding: "Onboarded"}})
+	}
+	base := Request{Name: "list", RecentlySeen: 24 * time.Hour, Inventory: seen(noon.Add(-time.Hour))}
+	key := checkpoint.Key{Cloud: "c", Tenant: "t", Application: "a"}
+	want := planOf(t, text, checkpoint.Batch{}, nil, base).Digest(key, "host")
+	with := func(change func(*Request)) Request {
+		req := base
+		change(&req)
+		return req
+	}
+	protect, err := ReadProtection([]string{protectFile(t, "lap-*")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		reason string
+		text   string
+		batch  checkpoint.Batch
+		req    Request
+		key    checkpoint.Key
+		host   string
+		same   bool
+	}{
+		{"nothing", text, checkpoint.Batch{}, base, key, "host", true},
+		{"seen at another hour, held back as before", text, checkpoint.Batch{}, with(func(r *Request) { r.Inventory = seen(noon.Add(-2 * time.Hour)) }), key, "host", true},
+		{"an inventory by which it is not held back", text, checkpoint.Batch{}, with(func(r *Request) { r.Inventory = seen(noon.Add(-48 * time.Hour)) }), key, "host", false},
+		{"no inventory", text, checkpoint.Batch{}, with(func(r *Request) { r.Inventory = nil }), key, "host", false},
+		{"a comment", strings.Replace(text, "retired", "sold", 1), checkpoint.Batch{}, base, key, "host", false},
+		{"a byte that means nothing", text + "\n", checkpoint.Batch{}, base, key, "host", false},
+		{"a run since", text, checkpoint.Batch{ID: 1, Events: 9}, base, key, "host", false},
+		{"another tenant", text, checkpoint.Batch{}, base, checkpoint.Key{Cloud: "c", Tenant: "u", Application: "a"}, "host", false},
+		{"another application", text, checkpoint.Batch{}, base, checkpoint.Key{Cloud: "c", Tenant: "t", Application: "b"}, "host", false},
+		{"another host", text, checkpoint.Batch{}, base, key, "other", false},
+		{"another batch", text, checkpoint.Batch{}, with(func(r *Request) { r.Name = "x" }), key, "host", false},
+		{"a wider guard", text, checkpoint.Batch{}, with(func(r *Request) { r.MaxDevices = 5 }), key, "host", false},
+		{"a wider share", text, checkpoint.Batch{}, with(func(r *Request) { r.MaxPercent = 5 }), key, "host", false},
+		{"a canary", text, checkpoint.Batch{}, with(func(r *Request) { r.Canary = 1 }), key, "host", false},
+		{"a protect list", text, checkpoint.Batch{}, with(func(r *Request) { r.Protect = protect }), key, "host", false},
+		{"--again", text, checkpoint.Batch{}, with(func(r *Request) { r.Again = true }), key, "host", false},
+		{"--retry", text, checkpoint.Batch{}, with(func(r *Request) { r.Retry = []checkpoint.Status{checkpoint.Failed} }), key, "host", false},
+		{"--comment", text, checkpoint.Batch{}, with(func(r *Request) { r.Comment = "x" }), key, "host", false},
+		{"--skip-invalid", text, checkpoint.Batch{}, with(func(r *Request) { r.SkipInvalid = true }), key, "host", false},
+	} {
+		if got := planOf(t, tc.text, tc.batch, nil, tc.req).Digest(tc.key, tc.host); (got == want) != tc.same {
+			t.Errorf("%s has changed: digest %s, before %s; want the same: %v", tc.reason, got, want, tc.same)
+		}
+	}
+}
