@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // The head file stands beside the checkpoint and says how long its chains were
@@ -90,6 +91,19 @@ func (s *Store) writeHeadWithout(batch int64) error {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	return nil
+}
+
+// sweep removes what a crash left of writing the head file. The caller has the
+// lock, so nobody is writing it.
+func (s *Store) sweep() error {
+	dir := filepath.Dir(s.path)
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "."+filepath.Base(headFile(s.path))+"-") {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // checkHead compares the checkpoint with the head file.

@@ -55,6 +55,9 @@ func (s *Store) open() error {
 	if err := ours(s.path); err != nil {
 		return err
 	}
+	if err := s.sweep(); err != nil {
+		return err
+	}
 	return s.connect()
 }
 

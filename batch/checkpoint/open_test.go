@@ -151,8 +151,15 @@ func TestHeadLags(t *testing.T) {
 	if err := os.WriteFile(headFile(path), old, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	left := filepath.Join(filepath.Dir(path), ".c.db-head-123") // by a crash
+	if err := os.WriteFile(left, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s = open(t, path)
 	s.mustVerify(t)
+	if _, err := os.Stat(left); err == nil {
+		t.Error("what a crash left of the head is still there; want it removed")
+	}
 	s.Close() // it wrote nothing
 	if now, _ := os.ReadFile(headFile(path)); string(now) != string(old) {
 		t.Error("a store that wrote nothing wrote the head; want it left alone")
