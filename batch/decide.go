@@ -42,7 +42,7 @@ func (o *Options) decide(w *work, a defender.MachineAction, x defender.Exchange,
 	if err == nil {
 		spent()
 		v.answered = true
-		v.accept(w, a)
+		v.accept(w, a, x)
 		return v
 	}
 	var e *defender.Error
@@ -121,15 +121,29 @@ func (v *verdict) doubt(w *work, now time.Time, o *Options) {
 }
 
 // accept takes an action that the API gave for a task.
-func (v *verdict) accept(w *work, a defender.MachineAction) {
+func (v *verdict) accept(w *work, a defender.MachineAction, x defender.Exchange) {
 	v.task.Action = actionOf(a)
-	if w.tagged && a.RequestorComment != "" && !w.ours(a) {
+	others := existed(a, x)
+	if w.tagged && a.RequestorComment != "" {
+		others = !w.ours(a)
+	}
+	if others {
 		v.word = "already active"
 		v.task.Status, v.task.Reason = checkpoint.AlreadyActive, ptr(openReason(a))
 		return
 	}
 	v.word = "accepted"
 	v.task.Status = checkpoint.Accepted
+}
+
+// existed says whether an action cannot be what the call has made: it is of
+// another type, or was there long before the call by the server's own clock. This
+// is what there is to go by when no tag is sent or the answer leaves it out.
+func existed(a defender.MachineAction, x defender.Exchange) bool {
+	if a.Type != "" && !strings.EqualFold(a.Type, "Offboard") {
+		return true
+	}
+	return !a.Created.IsZero() && !x.Date.IsZero() && x.Date.Sub(a.Created) > x.Over.Sub(x.At)+slack
 }
 
 // openReason says whose action is open and of which type.

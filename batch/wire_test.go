@@ -1,11 +1,20 @@
 package batch
 
 import (
+	"context"
+	"database/sql"
+	"errors"
+	"net"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
+
+	"mde-offboard/batch/simulator"
 )
 
 // wire is the network between a runner and the simulator, under the eyes of a
@@ -69,3 +78,66 @@ func (w *wire) knocked() int {
 
 // isOffboard says whether a request is an offboard call.
 func isOffboard(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/offboard") }
+
+// atPost calls do when the n-th offboard call of the world leaves.
+func (w *world) atPost(n int64, do func()) {
+	var posts atomic.Int64
+	w.wire.leaving = func(r *http.Request) error {
+		if isOffboard(r) && posts.Add(1) == n {
+			do()
+		}
+		return nil
+	}
+}
+
+// gone is the error of a call for which there is no connection.
+var gone = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+
+// crash runs the list and kills the runner when its n-th offboard call leaves:
+// what is on the disk then is all that is left, and nothing of it calls any more,
+// but what is on its way arrives.
+func (w *world) crash(ids []string, n int64) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	defer cancel()
+	left := filepath.Join(w.t.TempDir(), "left.db")
+	var posts atomic.Int64
+	w.wire.leaving = func(r *http.Request) error {
+		switch k := posts.Load(); {
+		case k >= n:
+			return gone
+		case !isOffboard(r) || posts.Add(1) < n:
+			return nil
+		}
+		if err := copyCheckpoint(w.path, left); err != nil {
+			w.t.Error(err)
+		}
+		cancel()
+		return nil
+	}
+	if _, err := w.tryRun(ctx, ids); err != nil {
+		w.t.Fatal(err)
+	}
+	if posts.Load() < n {
+		w.t.Fatalf("the run made %d calls; want it killed at the %d-th", posts.Load(), n)
+	}
+	w.wire.leaving, w.path, w.clock = nil, left, &Clock{Wall: w.clock.Wall}
+}
+
+// copyCheckpoint copies what is committed.
+func copyCheckpoint(from, to string) error {
+	db, err := sql.Open("sqlite", "file:"+from)
+	if err != nil {
+		return err
+	}
+	_, err = db.Exec("VACUUM INTO $1", to)
+	return errors.Join(err, db.Close())
+}
+
+// posts is how many offboard calls of a device have arrived.
+func posts(b simulator.Books, device string) int {
+	if d := b.Devices[device]; d != nil {
+		return d.Posts
+	}
+	return 0
+}
