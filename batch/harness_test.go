@@ -119,6 +119,9 @@ func (w *world) runOn(ctx context.Context, store *checkpoint.Store, ids []string
 		return end, err
 	}
 	defer o.Close()
+	if stop := o.Closed(w.req.Again); stop != nil {
+		return end, stop
+	}
 	list, err := input.NewList("list.csv", strings.NewReader(listOf(ids)), input.Options{})
 	if err != nil {
 		return end, err

@@ -25,6 +25,7 @@ type Runner struct {
 	keep      map[int64]string // why a task in doubt is not to be called again
 	name      string
 	sim       bool
+	settling  bool   // what is in doubt is looked up, and nothing is sent
 	requestor string // as which our actions are known, if they are
 	rng       *rand.Rand
 	group     *errgroup.Group
@@ -120,6 +121,7 @@ func (r *Runner) Run(ctx, hard context.Context) (stop *Stop) {
 			if r.flying > 0 || r.looking {
 				r.stop(asStop(r.store.Alive(r.batch, r.run, r.clock.Now())))
 			}
+			r.stop(r.recalled())
 		case <-interrupted:
 		}
 		timer.Stop()
@@ -132,9 +134,12 @@ func asStop(err error) *Stop {
 		return nil
 	}
 	var s *Stop
+	var closed *checkpoint.Closed
 	switch {
 	case errors.As(err, &s):
 		return s
+	case errors.As(err, &closed):
+		return closedStop(closed.Why)
 	case errors.Is(err, context.Canceled), errors.Is(err, errHalted):
 		return &Stop{Why: "interrupted", Code: CodeStopped}
 	case errors.Is(err, checkpoint.ErrDisk):
@@ -308,7 +313,10 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 func (r *Runner) unsent(w *work, err error) ended {
 	var no *checkpoint.NoSlot
 	var busy *checkpoint.Busy
+	var closed *checkpoint.Closed
 	switch {
+	case errors.As(err, &closed):
+		return ended{w: w, v: verdict{next: ready}, err: closed}
 	case errors.As(err, &no), errors.Is(err, errStale), errors.Is(err, errHalted), errors.Is(err, errClosed):
 		return ended{w: w, v: verdict{next: ready}}
 	case errors.As(err, &busy):

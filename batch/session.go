@@ -176,7 +176,11 @@ func (o *Open) Start(ctx context.Context, p *Plan, what, how string, opt Options
 		if err := p.write(tx, r.batch, now, string(settings), p.Digest(o.s.Key, o.s.Host)); err != nil {
 			return err
 		}
-		r.run, err = tx.Append(r.batch, checkpoint.Event{Kind: "run", At: now, Start: o.s.start(what, how, &opt)})
+		e := checkpoint.Event{Kind: "run", At: now, Start: o.s.start(what, how, &opt)}
+		if e.Closed, err = o.reopens(tx, r.batch, &opt); err != nil {
+			return err
+		}
+		r.run, err = tx.Append(r.batch, e)
 		return err
 	})
 	if err != nil {
@@ -260,6 +264,9 @@ func (r *Runner) load(ctx context.Context) error {
 			case t.Status == checkpoint.InDoubt, t.Status == checkpoint.AlreadyActive && t.Reason == reasonLookup:
 				r.toDoubt(w)
 			}
+		}
+		if r.settling {
+			r.ready, r.later = nil, nil
 		}
 		return nil
 	})

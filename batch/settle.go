@@ -238,7 +238,9 @@ func (r *Runner) found(l *looked) {
 		r.recount(w)
 		r.opt.logger().Info(LogSettle, r.task(w)...)
 		if w.Status == checkpoint.Pending {
-			r.later = append(r.later, w)
+			if !r.settling {
+				r.later = append(r.later, w)
+			}
 			continue
 		}
 		word := "accepted"

@@ -80,6 +80,21 @@ func (w *world) tasks() map[string]checkpoint.Task {
 	return byDevice
 }
 
+// goesWrong puts a Defender in the place of the world's that has the same
+// actions and faults that the run did not meet.
+func (w *world) goesWrong(o simulator.Options) {
+	w.t.Helper()
+	o.AnyDevice, o.Hosts = true, []string{"127.0.0.1"}
+	sim, err := simulator.New(o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, t := range w.tasks() {
+		sim.AddAction(simulator.Action{ID: t.Action.ID, MachineID: t.Device, Created: createdAt(t.Action), Comment: "retired"})
+	}
+	w.sim = sim
+}
+
 func (w *world) kinds() map[string]int {
 	n := map[string]int{}
 	for kind, k := range w.sim.Books().Calls {
@@ -377,6 +392,7 @@ func TestTrackFaults(t *testing.T) {
 	}{
 		{"answers are lost, spoiled and throttled", "actions/mixed=5%", time.Hour, CodeDone, ""},
 		{"a token ends", "actions/401@2", time.Hour, CodeDone, ""},
+		{"the list is not found", "actions/proxy-404=2,actions/404-once", time.Hour, CodeDone, ""},
 		{"nobody answers", "actions/lost-before", 10 * time.Minute, CodeStopped, "no answer of Defender's for 10m0s"},
 		{"the permission is taken away", "actions/403-all@3", time.Hour, CodeError, "machine actions may not be read"},
 	}
@@ -386,16 +402,7 @@ func TestTrackFaults(t *testing.T) {
 				w := newWorld(t, simulator.Options{Seed: 3, Pending: 20 * time.Minute})
 				w.opt.MaxOutage = tt.max
 				w.run(devices(20))
-				// The faults are for what tracks alone.
-				sim, err := simulator.New(simulator.Options{Seed: 3, Pending: 20 * time.Minute, AnyDevice: true, Hosts: []string{"127.0.0.1"}, Faults: tt.faults})
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, task := range w.tasks() {
-					created := createdAt(task.Action)
-					sim.AddAction(simulator.Action{ID: task.Action.ID, MachineID: task.Device, Created: created, Comment: "retired"})
-				}
-				w.sim = sim
+				w.goesWrong(simulator.Options{Seed: 3, Pending: 20 * time.Minute, Faults: tt.faults})
 				end := w.track(t.Context(), TrackOptions{Every: time.Minute, UntilFinal: true})
 				code := end.Code()
 				why := ""

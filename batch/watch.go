@@ -15,6 +15,7 @@ import (
 type watcher struct {
 	*caller
 	about  checkpoint.Batch
+	what   string              // the run does
 	absent map[int64]time.Time // tasks whose action was not listed, and since when
 }
 
@@ -25,6 +26,7 @@ func (s *Session) watcher(b checkpoint.Batch, opt *Options) *watcher {
 
 // begin writes that a run begins.
 func (w *watcher) begin(s *Session, what, how string) error {
+	w.what = what
 	now := w.clock.Now()
 	return w.store.Update(func(tx *checkpoint.Tx) (err error) {
 		w.run, err = tx.Append(w.batch, checkpoint.Event{Kind: "run", At: now, Start: s.start(what, how, w.opt)})
@@ -61,7 +63,7 @@ func (w *watcher) look(ctx context.Context, tasks []checkpoint.Task) (changed in
 		return 0, nil
 	}
 	all, _, err := w.actions(ctx, defender.ActionQuery{Type: "Offboard", Since: w.since(open)})
-	if err != nil {
+	if err != nil && defender.ClassOf(err) != defender.NotFound { // so an empty list may be told
 		return 0, err
 	}
 	byID := make(map[string]defender.MachineAction, len(all))
@@ -185,7 +187,7 @@ func (w *watcher) write(changes []change) (written int, err error) {
 		now := w.clock.Now()
 		err := w.store.Update(func(tx *checkpoint.Tx) error {
 			kept = nil
-			e := checkpoint.Event{Kind: whatTrack, At: now, Run: w.run}
+			e := checkpoint.Event{Kind: w.what, At: now, Run: w.run}
 			for _, c := range part {
 				t, err := tx.Task(w.batch, c.task.N)
 				if err != nil {

@@ -40,6 +40,11 @@ type Busy struct {
 
 func (e *Busy) Error() string { return fmt.Sprintf("the device is %s in batch %q", e.Status, e.Batch) }
 
+// Closed says that a batch was closed: nothing is sent for its tasks any more.
+type Closed struct{ Why string }
+
+func (e *Closed) Error() string { return "the batch was closed: " + e.Why }
+
 // Reservation is a slot that was taken and an intent that is on the disk.
 type Reservation struct {
 	Attempt int64
@@ -47,9 +52,10 @@ type Reservation struct {
 }
 
 // Reserve takes a slot of the budget and writes the intent, both or neither. It
-// returns a *NoSlot if there is none, and a *Busy if the device has a call in
-// flight, or in doubt for another task, or was accepted before in a batch that
-// is not closed; Intent.Again lets the last one pass. Once it returns without
+// returns a *NoSlot if there is none, a *Closed if the batch is closed and the
+// call is one of a task, and a *Busy if the device has a call in flight, or in
+// doubt for another task, or was accepted before in a batch that is not closed;
+// Intent.Again lets the last one pass. Once it returns without
 // an error the request may leave. A crash from then on leaves an attempt that is
 // not over, which keeps its slot and puts its task in doubt.
 //
@@ -81,9 +87,9 @@ func (tx *Tx) reserve(batch int64, in Intent, b Budget, now time.Time) (id int64
 	in.Key, in.Kind = b.Key.String(), b.Kind
 	e := Event{Kind: "intent", At: now, Run: in.Run, Intent: &in}
 	if in.N != 0 {
-		busy, err := tx.busy(batch, &in)
-		if err != nil || busy != nil {
-			return 0, busy, err
+		no, err := tx.forbidden(batch, &in)
+		if err != nil || no != nil {
+			return 0, no, err
 		}
 		e.Tasks = []TaskChange{{N: in.N, Status: Sending}}
 	}
@@ -133,6 +139,18 @@ func (tx *Tx) hold(b Budget) (time.Time, error) {
 	err := tx.row("SELECT COALESCE(MAX(effective), 0) FROM hold WHERE quota_key = $1 AND (kind = $2 OR kind = '*' OR $3)",
 		b.Key.String(), b.Kind, b.Shared).Scan(&until)
 	return fromMicros(until), err
+}
+
+// forbidden finds why a task must not be called; nil if it may be.
+func (tx *Tx) forbidden(batch int64, in *Intent) (no, err error) {
+	var why string
+	if err := tx.row("SELECT closed FROM batch WHERE id = $1", batch).Scan(&why); err != nil {
+		return nil, err
+	}
+	if why != "" {
+		return &Closed{why}, nil
+	}
+	return tx.busy(batch, in)
 }
 
 // busy finds what forbids a call of a device, in any batch of its tenant; nil if

@@ -114,7 +114,7 @@ func terminal() (in io.Reader, out io.Writer, closeTTY func(), err error) {
 }
 
 // summary is the last thing that a run says.
-func (a *app) summary(j *job, s *connected, sum report.Summary, head string, code int) {
+func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Batch, code int) {
 	if s.Simulated {
 		a.say("SIMULATED: nothing of this happened to a device")
 	}
@@ -129,11 +129,11 @@ func (a *app) summary(j *job, s *connected, sum report.Summary, head string, cod
 	if sum.Counts[checkpoint.Accepted] > 0 {
 		a.say("Accepted means recorded: a device leaves when it next comes online. To follow it: mde-offboard track %s", j.name)
 	}
-	if code == batch.CodeStopped || code == batch.CodeGuard {
+	if (code == batch.CodeStopped || code == batch.CodeGuard) && b.Closed == "" {
 		a.say("The same command goes on.")
 	}
 	a.say("Results     %s", sum.Path)
-	a.say("Chain       %s", head)
+	a.say("Chain       %s", b.Head)
 }
 
 func count(n int, what string) string {

@@ -170,6 +170,9 @@ func (a *app) planned(j *job, s *connected) (open *batch.Open, plan *batch.Plan,
 	if open, err = s.Open(a.Context, j.name); err != nil {
 		return nil, nil, err
 	}
+	if stop := open.Closed(j.req.Again); stop != nil {
+		return open, nil, stop
+	}
 	req := j.req
 	if plan, err = j.makePlan(open, req); err != nil || plan.Nothing() {
 		return open, plan, err // without a call

@@ -281,15 +281,14 @@ func (a *app) tellResults(j *job, s *connected, id int64, code int) error {
 		return &batch.Stop{Why: "the result CSV could not be written", Err: err, Code: batch.CodeError,
 			Hint: "nothing is lost; mde-offboard report " + j.name + " writes it from the checkpoint"}
 	}
-	var head string
-	err = s.Store.View(context.WithoutCancel(a.Context), func(r checkpoint.Reader) error {
-		b, err := r.Batch(id)
-		head = b.Head
+	var b checkpoint.Batch
+	err = s.Store.View(context.WithoutCancel(a.Context), func(r checkpoint.Reader) (err error) {
+		b, err = r.Batch(id)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	a.summary(j, s, sum, head, code)
+	a.summary(j, s, sum, b, code)
 	return nil
 }

@@ -1,0 +1,325 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+// Cancelling is how a cancel stands at one moment, for whoever shows it.
+type Cancelling struct {
+	Total, Done int       // actions that are to be cancelled, and those that are settled
+	Wait        string    // what it waits for; empty while calls go out
+	Until       time.Time // when that ends, zero if nobody can say
+}
+
+// Cancelled is what a cancel has come to.
+type Cancelled struct {
+	Cancelled int               // actions that it has cancelled, or found cancelled
+	Late      []checkpoint.Task // to be cancelled, and final in another way before they were
+	Left      []checkpoint.Task // to be cancelled, and neither: the reason says why
+	InDoubt   int               // devices of which nobody knows yet
+	Unsent    int               // devices that were not sent
+	Open      bool              // the batch may be run
+	Head      string            // of the chain
+}
+
+// Code is with what a cancel ends that ran to its end.
+func (c *Cancelled) Code() int {
+	if len(c.Late)+len(c.Left)+c.InDoubt > 0 {
+		return CodeIncomplete
+	}
+	return CodeDone
+}
+
+// canceller cancels the actions of one batch.
+type canceller struct {
+	*watcher
+	s    *Session
+	plan *CancelPlan
+	show func(Cancelling)
+
+	mu        sync.Mutex
+	tags      map[string][]string  // of cancel calls, by device
+	calls     map[string]int       // cancel calls so far, by device
+	doubts    map[string]time.Time // until when a cancel call of an earlier run may take effect
+	tried     map[int64]bool       // tasks that this run has tried to cancel
+	left      map[int64]bool       // of these, those that it has given up
+	forbidden int                  // calls in a row
+	state     Cancelling
+}
+
+// Cancel carries a plan out that was agreed to, in the way that how says. It
+// closes the batch, which stops a runner that is at work on it, waits for that
+// one to end, cancels the actions that are not final, looks up what is in doubt
+// and cancels that too. When ctx is done nothing new is sent; when hard is done
+// calls in flight are given up. The same cancel goes on where it was.
+//
+// What is known is cancelled before what is in doubt is settled, since settling
+// takes minutes in which devices come online and carry their actions out.
+func (s *Session) Cancel(ctx, hard context.Context, p *CancelPlan, how string, opt Options, show func(Cancelling)) (*Cancelled, *Stop, error) {
+	if err := s.close(p, how); err != nil {
+		return nil, nil, err
+	}
+	opt.MaxAttempts, opt.MaxFailures = math.MaxInt, Threshold{From: math.MaxInt} // of offboarding: there is none
+	c := &canceller{watcher: s.watcher(p.Batch, &opt), s: s, plan: p, show: show, tags: map[string][]string{}, calls: map[string]int{},
+		doubts: map[string]time.Time{}, tried: map[int64]bool{}, left: map[int64]bool{}}
+	o, err := c.take(ctx)
+	if err != nil {
+		return nil, asInterrupted(err), notInterrupted(err)
+	}
+	defer o.Close()
+	if err := c.begin(s, whatCancel, how); err != nil {
+		return nil, nil, err
+	}
+	if err := c.load(); err != nil {
+		return nil, nil, err
+	}
+	stop := asStop(c.work(ctx, hard))
+	end, err := c.finish(stop)
+	return end, stop, err
+}
+
+func asInterrupted(err error) *Stop {
+	if errors.Is(err, context.Canceled) {
+		return asStop(err)
+	}
+	return nil
+}
+
+func notInterrupted(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// take waits until the batch's runner has seen that it is closed and has let
+// its calls in flight finish.
+func (c *canceller) take(ctx context.Context) (*Open, error) {
+	began, patience := time.Now(), 2*c.opt.Timeout+30*time.Second
+	for {
+		o, err := c.s.Open(ctx, c.about.Name)
+		var other *ErrOtherRunner
+		if !errors.As(err, &other) || time.Since(began) > patience {
+			return o, err
+		}
+		c.tell(func(s *Cancelling) {
+			s.Wait, s.Until = "the batch's runner finishes its calls in flight and stops", time.Time{}
+		})
+		if err := wait(ctx, time.Second); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// load reads what earlier cancels of the batch have called.
+func (c *canceller) load() error {
+	return c.store.View(context.Background(), func(r checkpoint.Reader) error {
+		attempts, err := r.Attempts(c.batch)
+		for _, a := range attempts {
+			if a.Kind != CallCancel || !a.Sent {
+				continue
+			}
+			c.calls[a.Device]++
+			c.tags[a.Device] = append(c.tags[a.Device], a.Tag)
+			delete(c.doubts, a.Device)
+			if a.Outcome == outcomeDied || a.Outcome == outcomeInDoubt {
+				c.doubts[a.Device] = a.Over.Add(c.opt.Timeout)
+			}
+		}
+		return err
+	})
+}
+
+// work goes on until nothing is open and nothing in doubt that is meant, but
+// for what could not be cancelled.
+func (c *canceller) work(ctx, hard context.Context) error {
+	for settled := false; ; {
+		tasks, err := c.tasks()
+		if err != nil {
+			return err
+		}
+		if _, err := c.look(ctx, tasks); err != nil {
+			return readStop(err)
+		}
+		var open []checkpoint.Task
+		doubts := 0
+		for i := range tasks {
+			t := &tasks[i]
+			switch {
+			case !c.plan.Request.means(t.Device):
+			case cancellable(t) && !c.left[t.N]:
+				open = append(open, *t)
+			case inDoubt(t):
+				doubts++
+			}
+		}
+		switch {
+		case len(open) > 0:
+			err = c.cancel(ctx, hard, open)
+		case doubts > 0 && !settled:
+			settled, err = true, c.settle(ctx, hard)
+		default:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// settle looks up what is in doubt, as a run would, and sends nothing.
+func (c *canceller) settle(ctx, hard context.Context) error {
+	r := &Runner{caller: c.caller, settling: true, name: c.about.Name, sim: c.about.Simulated, counts: map[checkpoint.Status]int{},
+		rows: map[string]map[string]bool{}, rng: rand.New(rand.NewPCG(uint64(c.opt.Seed), 0))}
+	r.show = func(p Progress) {
+		c.tell(func(s *Cancelling) { s.Wait, s.Until = p.Wait, p.Until })
+	}
+	if err := r.load(ctx); err != nil {
+		return err
+	}
+	if stop := r.Run(ctx, hard); stop != nil {
+		return stop
+	}
+	return nil
+}
+
+// cancel cancels actions, some at a time, and returns when it is known of each
+// what became of it.
+func (c *canceller) cancel(ctx, hard context.Context, open []checkpoint.Task) error {
+	group, calling := errgroup.WithContext(ctx)
+	group.SetLimit(c.opt.Workers + 1) // and the one who tells
+	done := make(chan struct{})
+	group.Go(func() error { return c.watchQuota(calling, done) })
+	c.tell(func(s *Cancelling) { s.Total += len(open) })
+	var calls sync.WaitGroup
+	for _, t := range open {
+		if calling.Err() != nil {
+			break
+		}
+		calls.Add(1)
+		group.Go(func() error {
+			defer calls.Done()
+			c.mu.Lock()
+			c.tried[t.N] = true
+			c.mu.Unlock()
+			err := c.one(calling, hard, &t)
+			if err == nil {
+				c.tell(func(s *Cancelling) { s.Done++ })
+			}
+			return err
+		})
+	}
+	calls.Wait()
+	close(done)
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// watchQuota says every second what is waited for.
+func (c *canceller) watchQuota(ctx context.Context, done <-chan struct{}) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		v, err := c.store.Judge(c.opt.budget(c.key, CallCancel), c.clock.Now)
+		if err != nil {
+			return err
+		}
+		c.tell(func(s *Cancelling) {
+			s.Wait, s.Until = "", time.Time{}
+			if v.Free == 0 {
+				s.Wait, s.Until = v.Why, v.At
+			}
+		})
+		select {
+		case <-tick.C:
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// tell changes the state and shows it.
+func (c *canceller) tell(change func(*Cancelling)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.state)
+	if c.show != nil {
+		c.show(c.state)
+	}
+}
+
+// finish counts what became of the actions and writes how the run ended. A
+// cancel of some that is done opens the batch for the others.
+func (c *canceller) finish(stop *Stop) (*Cancelled, error) {
+	tasks, err := c.tasks()
+	if err != nil {
+		return nil, err
+	}
+	end := c.account(tasks)
+	why, code := "done", end.Code()
+	if stop != nil {
+		why, code = stop.Error(), stop.Code
+	}
+	now := c.clock.Now()
+	err = c.store.Update(func(tx *checkpoint.Tx) error {
+		b, err := tx.Batch(c.batch)
+		if err != nil {
+			return err
+		}
+		e := checkpoint.Event{Kind: "end", At: now, Run: c.run, End: &checkpoint.RunEnd{Run: c.run, At: now, Why: why, Code: code}}
+		if stop == nil && c.plan.Request.Only != nil && isHeld(b.Closed) {
+			e.Closed = ptr("")
+		}
+		if _, err := tx.Append(c.batch, e); err != nil {
+			return err
+		}
+		b, err = tx.Batch(c.batch)
+		end.Open, end.Head = b.Closed == "", b.Head
+		return err
+	})
+	return end, err
+}
+
+// account sorts the tasks that were to be cancelled by what became of them.
+func (c *canceller) account(tasks []checkpoint.Task) *Cancelled {
+	end := &Cancelled{}
+	for _, t := range tasks {
+		switch {
+		case !c.plan.Request.means(t.Device):
+		case inDoubt(&t):
+			end.InDoubt++
+		case t.Status == checkpoint.Pending:
+			end.Unsent++
+		case t.Status != checkpoint.Accepted:
+		case isCancelled(t.Action.Status):
+			end.Cancelled++
+		case !c.plan.agreed[t.N] && !c.tried[t.N]:
+		case isFinal(t.Action):
+			end.Late = append(end.Late, t)
+		default:
+			end.Left = append(end.Left, t)
+		}
+	}
+	return end
+}
+
+func countOf(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
