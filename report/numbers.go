@@ -32,13 +32,13 @@ func percent(n, of int) string {
 	p := 100 * float64(n) / float64(of)
 	switch {
 	case n == of:
-		return "100 %"
+		return "100\u00a0%"
 	case p < 0.1:
-		return "< 0.1 %"
+		return "<\u00a00.1\u00a0%"
 	case p > 99.9:
-		return "> 99.9 %"
+		return ">\u00a099.9\u00a0%"
 	}
-	return fmt.Sprintf("%.1f %%", p)
+	return fmt.Sprintf("%.1f\u00a0%%", p)
 }
 
 // enumerate is a list as a sentence has it: a, b and c.
@@ -64,7 +64,7 @@ func lasting(d time.Duration) string {
 		n := d / u.d
 		d -= n * u.d
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, u.name))
+			parts = append(parts, fmt.Sprintf("%d\u00a0%s", n, u.name))
 		} else if len(parts) > 0 {
 			break
 		}

@@ -1,0 +1,219 @@
+package report
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+// alive is how long after a run's last sign of life it is taken for alive.
+const alive = 30 * time.Second
+
+// BatchStatus is how a batch stands. Its JSON has the names of audit.json.
+type BatchStatus struct {
+	Batch     batchDoc   `json:"batch"`
+	Simulated bool       `json:"simulated"`
+	Counts    countsDoc  `json:"counts"`
+	Actions   []tallyDoc `json:"actions"`
+	Runs      []runDoc   `json:"runs"`
+	Next      string     `json:"next"` // what there is to do
+}
+
+// Status tells of all batches, the oldest first.
+func Status(ctx context.Context, s *checkpoint.Store, now time.Time) ([]BatchStatus, error) {
+	all := []BatchStatus{}
+	err := s.View(ctx, func(r checkpoint.Reader) error {
+		batches, err := r.Batches()
+		if err != nil {
+			return err
+		}
+		for _, b := range batches {
+			st, err := statusOf(r, b, now)
+			if err != nil {
+				return fmt.Errorf("batch %q: %w", b.Name, err)
+			}
+			all = append(all, st)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// StatusOf tells of one batch.
+func StatusOf(ctx context.Context, s *checkpoint.Store, batch int64, now time.Time) (st BatchStatus, err error) {
+	err = s.View(ctx, func(r checkpoint.Reader) error {
+		b, err := r.Batch(batch)
+		if err != nil {
+			return err
+		}
+		st, err = statusOf(r, b, now)
+		return err
+	})
+	return st, err
+}
+
+func statusOf(r checkpoint.Reader, b checkpoint.Batch, now time.Time) (BatchStatus, error) {
+	counts, err := r.Counts(b.ID)
+	if err != nil {
+		return BatchStatus{}, err
+	}
+	runs, err := r.Runs(b.ID)
+	if err != nil {
+		return BatchStatus{}, err
+	}
+	a := &audit{batch: b, runs: runs, sum: Summary{Counts: map[checkpoint.Status]int{}}}
+	for status, n := range counts {
+		a.sum.Counts[told(status)] += n
+	}
+	if a.sum.Lines, a.sum.Gone, a.actions, err = numbersOf(r, b.ID); err != nil {
+		return BatchStatus{}, err
+	}
+	d := a.doc()
+	return BatchStatus{d.Batch, d.Simulated, d.Counts, d.Actions, d.Runs, a.next(now)}, nil
+}
+
+// numbersOf counts what no table has as a number: lines, and actions by status.
+func numbersOf(r checkpoint.Reader, batch int64) (lines, gone int, actions []tally, err error) {
+	rows, err := r.Query(`SELECT action <> '', action_status, position = 0, COUNT(*) FROM task WHERE batch = $1 GROUP BY 1, 2, 3 ORDER BY 2`, batch)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var has, out bool
+		var t tally
+		if err := rows.Scan(&has, &t.name, &out, &t.n); err != nil {
+			return 0, 0, nil, err
+		}
+		if out {
+			gone += t.n
+		} else {
+			lines += t.n
+		}
+		if !has {
+			continue
+		}
+		if k := len(actions); k > 0 && actions[k-1].name == t.name {
+			actions[k-1].n += t.n
+		} else {
+			actions = append(actions, t)
+		}
+	}
+	return lines, gone, actions, rows.Err()
+}
+
+// next says what there is to do, the most urgent first.
+func (a *audit) next(now time.Time) string {
+	c := a.sum.Counts
+	left := c[checkpoint.Pending] + c[checkpoint.InDoubt]
+	if a.batch.Closed != "" {
+		return "nothing: the batch is closed, " + a.batch.Closed
+	}
+	if n := len(a.runs); n > 0 && a.runs[n-1].Ended.IsZero() {
+		r := a.runs[n-1]
+		if now.Sub(r.Alive) <= alive {
+			return fmt.Sprintf("wait: %s is at work (%s on %s, process %d)", r.What, r.Who, r.Host, r.PID)
+		}
+		return "the same command goes on: its last run ended without a word"
+	}
+	if left > 0 {
+		said := []string{}
+		if n := c[checkpoint.Pending]; n > 0 {
+			said = append(said, plural(n, "device")+" to send")
+		}
+		if n := c[checkpoint.InDoubt]; n > 0 {
+			said = append(said, plural(n, "device")+" in doubt to look up")
+		}
+		return "the same command goes on: " + enumerate(said)
+	}
+	var said []string
+	if n := a.openActions(); n > 0 {
+		said = append(said, fmt.Sprintf("track %s: %s open", a.batch.Name, plural(n, "machine action")+are(n)))
+	}
+	if n := c[checkpoint.Refused] + c[checkpoint.Failed]; n > 0 {
+		said = append(said, fmt.Sprintf("look at the %s that %s refused or failed; run --retry refused,failed takes them up again", plural(n, "device"), was(n)))
+	}
+	if said == nil {
+		return "nothing"
+	}
+	return strings.Join(said, "; ")
+}
+
+func are(n int) string {
+	if n == 1 {
+		return " is"
+	}
+	return " are"
+}
+
+func was(n int) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
+}
+
+// openActions counts the machine actions that are not known to be final.
+func (a *audit) openActions() (n int) {
+	for _, t := range a.actions {
+		if !slices.Contains([]string{"succeeded", "failed", "timeout", "cancelled", "canceled"}, strings.ToLower(t.name)) {
+			n += t.n
+		}
+	}
+	return n
+}
+
+// DeviceStatus is one device with its attempts. Its JSON has the names of
+// audit.json.
+type DeviceStatus struct {
+	deviceDoc
+	Portal string `json:"portal,omitempty"`
+}
+
+// NotInBatch says that nothing in a batch is called so.
+type NotInBatch struct{ What, Batch string }
+
+func (e *NotInBatch) Error() string {
+	return fmt.Sprintf("batch %q has no device, name or line %q", e.Batch, e.What)
+}
+
+// Devices finds devices of a batch by the number of their line, their device id
+// or their name, without regard to case. It returns a *NotInBatch if there is
+// none.
+func Devices(ctx context.Context, s *checkpoint.Store, batch int64, what string) (found []DeviceStatus, err error) {
+	what = strings.TrimSpace(what)
+	line, err := strconv.Atoi(what)
+	if err != nil {
+		line = -1
+	}
+	err = s.View(ctx, func(r checkpoint.Reader) error {
+		b, err := r.Batch(batch)
+		if err != nil {
+			return err
+		}
+		tasks, err := r.Tasks(batch)
+		if err != nil {
+			return err
+		}
+		a := &audit{batch: b, attempts: map[int64][]checkpoint.Attempt{}}
+		for _, t := range tasks {
+			if t.Line != line && !strings.EqualFold(t.Device, what) && (t.Name == "" || !strings.EqualFold(t.Name, what)) {
+				continue
+			}
+			if a.attempts[t.N], err = r.TaskAttempts(batch, t.N); err != nil {
+				return err
+			}
+			found = append(found, DeviceStatus{a.device(t), a.portal(t.Device)})
+		}
+		if found == nil {
+			return &NotInBatch{what, b.Name}
+		}
+		return nil
+	})
+	return found, err
+}

@@ -1,0 +1,131 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+func TestStatusGolden(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	one, err := StatusOf(t.Context(), w.s, w.batch, w.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := WriteBatch(&out, one, time.UTC); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "status-batch.txt", out.Bytes())
+	found, err := Devices(t.Context(), w.s, w.batch, "LAP-0005.corp.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if err := WriteDevices(&out, found, time.UTC); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "status-device.txt", out.Bytes())
+
+	w.newBatch("another", false)
+	all, err := Status(t.Context(), w.s, w.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if err := WriteStatus(&out, all, time.UTC); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "status.txt", out.Bytes())
+	b, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "status.json", append(b, '\n'))
+}
+
+// The status says the same as the audit.
+func TestStatusAddsUp(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	st, err := StatusOf(t.Context(), w.s, w.batch, w.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var audit auditDoc
+	if err := json.Unmarshal(read(t, write(t, w, FolderOptions{})+"/audit.json"), &audit); err != nil {
+		t.Fatal(err)
+	}
+	if st.Counts != audit.Counts {
+		t.Errorf("status counts %+v; the audit %+v", st.Counts, audit.Counts)
+	}
+	if len(st.Actions) != 2 || st.Actions[0] != audit.Actions[0] || st.Actions[1] != audit.Actions[1] {
+		t.Errorf("status has actions %+v; the audit %+v", st.Actions, audit.Actions)
+	}
+}
+
+func TestNext(t *testing.T) {
+	run := checkpoint.Run{What: "run", Who: "anna", Host: "OPS-07", PID: 7, Started: t0, Alive: t0.Add(time.Hour)}
+	ended := run
+	ended.Ended = run.Alive
+	for _, tt := range []struct {
+		why    string
+		run    checkpoint.Run
+		counts map[checkpoint.Status]int
+		action string
+		closed string
+		after  time.Duration
+		want   string
+	}{
+		{"at work", run, nil, "", "", time.Second, "wait: run is at work (anna on OPS-07, process 7)"},
+		{"killed", run, nil, "", "", time.Minute, "the same command goes on: its last run ended without a word"},
+		{"stopped", ended, map[checkpoint.Status]int{checkpoint.Pending: 1, checkpoint.InDoubt: 2}, "", "", 0,
+			"the same command goes on: 1 device to send and 2 devices in doubt to look up"},
+		{"to be tracked", ended, map[checkpoint.Status]int{checkpoint.Accepted: 1}, "Pending", "", 0, "track b: 1 machine action is open"},
+		{"a status nobody knows is open", ended, nil, "Paused", "", 0, "track b: 1 machine action is open"},
+		{"refusals", ended, map[checkpoint.Status]int{checkpoint.Refused: 1, checkpoint.Failed: 1}, "TimeOut", "", 0,
+			"look at the 2 devices that were refused or failed; run --retry refused,failed takes them up again"},
+		{"all done", ended, map[checkpoint.Status]int{checkpoint.Accepted: 1}, "Succeeded", "", 0, "nothing"},
+		{"closed", ended, map[checkpoint.Status]int{checkpoint.Pending: 1}, "", "cancelled", 0, "nothing: the batch is closed, cancelled"},
+	} {
+		a := &audit{batch: checkpoint.Batch{Name: "b", Closed: tt.closed}, runs: []checkpoint.Run{tt.run}, sum: Summary{Counts: tt.counts}}
+		if tt.action != "" {
+			a.actions = []tally{{tt.action, 1}}
+		}
+		if got := a.next(run.Alive.Add(tt.after)); got != tt.want {
+			t.Errorf("next(%s) = %q; want %q", tt.why, got, tt.want)
+		}
+	}
+}
+
+func TestDevices(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	for _, tt := range []struct {
+		what string
+		want int // line
+		why  string
+	}{
+		{strings.ToUpper(device(6)), 7, "an id, in capitals"},
+		{" lap-0006.corp.example ", 7, "a name"},
+		{"7", 7, "a line"},
+		{"lap-0010", 11, "what stood in the list for an id"},
+	} {
+		found, err := Devices(t.Context(), w.s, w.batch, tt.what)
+		if err != nil || len(found) != 1 || found[0].Line != tt.want {
+			t.Errorf("Devices(%q) = %v, %v; want line %d (%s)", tt.what, found, err, tt.want, tt.why)
+		}
+	}
+	var no *NotInBatch
+	for _, what := range []string{"", "99", "nobody"} {
+		if _, err := Devices(t.Context(), w.s, w.batch, what); !errors.As(err, &no) {
+			t.Errorf("Devices(%q) = %v; want that it is not in the batch", what, err)
+		}
+	}
+}

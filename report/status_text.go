@@ -1,0 +1,174 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// WriteStatus writes a table of batches for people, with times as the clocks of
+// a zone show them.
+func WriteStatus(w io.Writer, all []BatchStatus, zone *time.Location) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(w, "The checkpoint has no batches.")
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "BATCH\tDONE\tACCEPTED\tALREADY ACTIVE\tREFUSED\tFAILED\tIN DOUBT\tPENDING\tLAST RUN\tNEXT")
+	for _, b := range all {
+		c := b.Counts
+		total := c.Lines + c.NoLongerThere
+		fmt.Fprintf(t, "%s\t%d/%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", b.name(), total-c.Pending-c.InDoubt, total,
+			c.Accepted, c.AlreadyActive, c.Refused, c.Failed, c.InDoubt, c.Pending, b.lastRun(zone), plain(b.Next))
+	}
+	return t.Flush()
+}
+
+// name is the batch's name with the mark of a simulation.
+func (b *BatchStatus) name() string {
+	if b.Simulated {
+		return "SIMULATED " + plain(b.Batch.Name)
+	}
+	return plain(b.Batch.Name)
+}
+
+// lastRun is when the batch was last worked on.
+func (b *BatchStatus) lastRun(zone *time.Location) string {
+	if len(b.Runs) == 0 {
+		return "never"
+	}
+	r := b.Runs[len(b.Runs)-1]
+	if r.Ended != "" {
+		return local(r.Ended, zone)
+	}
+	return local(r.LastSign, zone)
+}
+
+// local turns a time of a document into one of a zone's clocks.
+func local(exact string, zone *time.Location) string {
+	t, err := time.Parse(time.RFC3339, exact)
+	if err != nil {
+		return "-"
+	}
+	return t.In(zone).Format("2006-01-02 15:04:05")
+}
+
+// WriteBatch writes all that is known of one batch for people.
+func WriteBatch(w io.Writer, b BatchStatus, zone *time.Location) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	c := b.Counts
+	for _, f := range [][2]string{
+		{"batch", b.name()}, {"next", b.Next},
+		{"list", b.Batch.List + digestOf(b.Batch.ListSHA256)}, {"lines", countLines(c)},
+		{"tenant", b.Batch.TenantID + ", " + b.Batch.Cloud}, {"application", b.Batch.Application}, {"host", b.Batch.Host},
+		{"chain", fmt.Sprintf("%d events, head %s", b.Batch.Chain.Events, b.Batch.Chain.Head)},
+	} {
+		fmt.Fprintf(t, "%s\t%s\n", f[0], plain(f[1]))
+	}
+	fmt.Fprintln(t)
+	for _, n := range []struct {
+		n    int
+		word string
+	}{{c.Accepted, "accepted"}, {c.AlreadyActive, "already active"}, {c.Refused, "refused"}, {c.Failed, "failed"},
+		{c.InDoubt, "in doubt"}, {c.Skipped, "skipped"}, {c.Pending, "pending"}} {
+		fmt.Fprintf(t, "%s\t%d\n", n.word, n.n)
+	}
+	for _, a := range b.Actions {
+		fmt.Fprintf(t, "machine actions %s\t%d\n", plain(a.Status), a.Devices)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return b.writeRuns(w, zone)
+}
+
+func digestOf(sha256 string) string {
+	if sha256 == "" {
+		return ""
+	}
+	return ", SHA-256 " + sha256
+}
+
+func countLines(c countsDoc) string {
+	if c.NoLongerThere == 0 {
+		return itoa(c.Lines)
+	}
+	return fmt.Sprintf("%d, and %d that are no longer in the list", c.Lines, c.NoLongerThere)
+}
+
+func (b *BatchStatus) writeRuns(w io.Writer, zone *time.Location) error {
+	if len(b.Runs) == 0 {
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "\nRUN\tWHAT\tBY\tFROM\tTO\tCODE\tWHY IT ENDED")
+	for _, r := range b.Runs {
+		to, code := local(r.Ended, zone), "-"
+		if r.Ended == "" {
+			to = local(r.LastSign, zone) + " (last sign of life)"
+		}
+		if r.ExitCode != nil {
+			code = itoa(*r.ExitCode)
+		}
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, plain(r.What), plain(r.Who+" on "+r.Host), local(r.Started, zone), to, code, plain(r.Why))
+	}
+	return t.Flush()
+}
+
+// WriteDevices writes all that is known of some devices for people.
+func WriteDevices(w io.Writer, devices []DeviceStatus, zone *time.Location) error {
+	for i, d := range devices {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := d.write(w, zone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *DeviceStatus) write(w io.Writer, zone *time.Location) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	where := fmt.Sprintf("%d of %s", d.Line, d.File)
+	if !d.InList {
+		where += ", no longer in the list"
+	}
+	fields := [][2]string{{"device", d.Device}, {"name", d.Name}, {"line", where}, {"status", d.Status}, {"reason", d.Reason}, {"comment", d.Comment}}
+	if a := d.Action; a != nil {
+		fields = append(fields, [2]string{"machine action", a.ID}, [2]string{"its status", strings.TrimSpace(a.Status + " " + a.Error)},
+			[2]string{"requested by", a.Requestor}, [2]string{"created", a.Created}, [2]string{"last changed", a.Updated})
+	}
+	for _, f := range append(fields, [2]string{"inventory says", d.Health}, [2]string{"portal", d.Portal}) {
+		if f[1] != "" {
+			fmt.Fprintf(t, "%s\t%s\n", f[0], plain(f[1]))
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return d.writeAttempts(w, zone)
+}
+
+func (d *DeviceStatus) writeAttempts(w io.Writer, zone *time.Location) error {
+	if len(d.Attempts) == 0 {
+		_, err := fmt.Fprintln(w, "no call was made")
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "\nATTEMPT\tCALL\tSENT\tANSWERED\tHTTP\tOUTCOME\tCODE AND MESSAGE\tREQUEST")
+	for _, a := range d.Attempts {
+		sent, over, http := local(a.ReservedAt, zone), local(a.OverAt, zone), "-"
+		if !a.Sent && a.OverAt != "" {
+			sent = "not sent"
+		}
+		if a.HTTPStatus != 0 {
+			http = itoa(a.HTTPStatus)
+		}
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Number, plain(a.Call), sent, over, http, plain(a.Outcome),
+			plain(strings.TrimSpace(a.ErrorCode+" "+a.Message)), plain(a.RequestID))
+	}
+	return t.Flush()
+}
