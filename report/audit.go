@@ -19,7 +19,8 @@ type audit struct {
 	runs     []checkpoint.Run
 	plans    []planned
 	holds    []held
-	attempts map[int64][]checkpoint.Attempt // by task; 0: those that serve no single one
+	attempts map[int64][]checkpoint.Attempt  // offboard calls, by task
+	about    map[string][]checkpoint.Attempt // other calls, by the device that they are about; "": none
 	sum      Summary
 	actions  []tally // machine actions by their last known status
 	reasons  []reason
@@ -56,7 +57,7 @@ type reason struct {
 
 // gather reads a batch in one transaction, which sees one state of it.
 func gather(ctx context.Context, r checkpoint.Reader, batch int64) (*audit, error) {
-	a := &audit{attempts: map[int64][]checkpoint.Attempt{}, sum: Summary{Counts: map[checkpoint.Status]int{}}}
+	a := &audit{sum: Summary{Counts: map[checkpoint.Status]int{}}}
 	var err error
 	if a.batch, err = r.Batch(batch); err != nil {
 		return nil, err
@@ -68,9 +69,7 @@ func gather(ctx context.Context, r checkpoint.Reader, batch int64) (*audit, erro
 	if err != nil {
 		return nil, err
 	}
-	for _, at := range attempts {
-		a.attempts[at.N] = append(a.attempts[at.N], at)
-	}
+	a.sortAttempts(attempts)
 	if err := a.readEvents(r); err != nil {
 		return nil, err
 	}
@@ -79,6 +78,18 @@ func gather(ctx context.Context, r checkpoint.Reader, batch int64) (*audit, erro
 	}
 	a.schedule, err = newSchedule(r, a, attempts)
 	return a, err
+}
+
+// sortAttempts puts the attempts to what they are about.
+func (a *audit) sortAttempts(attempts []checkpoint.Attempt) {
+	a.attempts, a.about = map[int64][]checkpoint.Attempt{}, map[string][]checkpoint.Attempt{}
+	for _, at := range attempts {
+		if at.N != 0 {
+			a.attempts[at.N] = append(a.attempts[at.N], at)
+		} else {
+			a.about[at.Device] = append(a.about[at.Device], at)
+		}
+	}
 }
 
 // readEvents finds the plans and the holds in the chain: the tables keep only

@@ -207,7 +207,7 @@ func (a *audit) doc() auditDoc {
 			a.sum.Counts[checkpoint.Refused], a.sum.Counts[checkpoint.Failed], a.sum.Counts[checkpoint.InDoubt],
 			a.sum.Counts[checkpoint.Skipped], a.sum.Counts[checkpoint.Pending]},
 		Quota: a.schedule.doc(), Actions: []tallyDoc{}, Reasons: []reasonDoc{}, Plans: []planDoc{}, Runs: []runDoc{}, Holds: []holdDoc{},
-		Calls: callDocs(a.attempts[0]),
+		Calls: callDocs(a.about[""]),
 	}
 	for _, t := range a.actions {
 		d.Actions = append(d.Actions, tallyDoc{t.name, t.n})
@@ -270,6 +270,8 @@ func (a *audit) device(t checkpoint.Task) deviceDoc {
 		Cells: t.Extra, Status: string(told(t.Status)), Reason: t.Reason, Health: t.Health, Spent: t.Attempts,
 		Attempts: callDocs(a.attempts[t.N])}
 	if t.Action.ID != "" {
+		// A duplicate of the line has no action, so such a call is told once.
+		d.Attempts = append(d.Attempts, callDocs(a.about[t.Device])...)
 		d.Action = &actionDoc{t.Action.ID, t.Action.Type, t.Action.Status, t.Action.Requestor, t.Action.Created, t.Action.Updated, t.Action.Error}
 	}
 	return d

@@ -131,6 +131,14 @@ func (w *world) call(n int64, number int, a answer) {
 const settings = `{"again":false,"commentTag":true,"maxAttempts":5,"maxFailures":"10%","maxOutage":"30m0s","settleWait":"5m0s",` +
 	`"sharedBudget":false,"timeout":"1m0s","windows":["100 in 1m0s","1500 in 1h0m0s"],"workers":20}`
 
+// other writes a call that is not an offboard call, about a device or none.
+func (w *world) other(kind, device string, a answer) {
+	w.t.Helper()
+	id := w.append(checkpoint.Event{Kind: "intent", Intent: &checkpoint.Intent{Run: w.run, Key: w.key.String(), Kind: kind, Device: device, Number: 1}})
+	w.append(checkpoint.Event{Kind: "outcome", Outcome: []checkpoint.Outcome{{Attempt: id, Over: w.now.Add(a.after), Outcome: a.outcome,
+		Status: a.http, Code: a.code, Message: a.message}}})
+}
+
 // device is the id of the fixtures' n-th device.
 func device(n int) string { return fmt.Sprintf("%x", sha1.Sum([]byte(fmt.Sprint("device ", n)))) }
 
@@ -145,8 +153,8 @@ func accepted(n int) answer {
 }
 
 // small fills a batch that has every status and every kind of answer once: a
-// first run that a hold delays and that is interrupted, and a second one, eight
-// hours later, that ends.
+// first run that a hold delays and that is interrupted, a second one, eight hours
+// later, that ends, and a look at what became of the actions.
 func small(w *world) {
 	w.t.Helper()
 	w.newBatch("decommission", false)
@@ -200,4 +208,12 @@ func small(w *world) {
 	gone.Position, gone.Status, gone.Reason = 0, checkpoint.Skipped, "withdrawn: no longer in the list"
 	w.lines(gone)
 	w.end("the time was used up", 4)
+
+	w.wait(time.Hour)
+	w.start("track", "changes nothing")
+	w.other(batch.CallListActions, "", answer{after: 200 * time.Millisecond, outcome: "ok", http: 200})
+	w.append(checkpoint.Event{Kind: "tracked", Tasks: []checkpoint.TaskChange{{N: 1, Action: action(1, "Succeeded")}}})
+	w.other(batch.CallCancel, device(2), answer{after: 200 * time.Millisecond, outcome: "refused", http: 400, code: "BadRequest", message: "The action is final"})
+	w.wait(time.Second)
+	w.end("done", 4)
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 	"unicode"
 
-	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
 )
 
@@ -232,22 +231,8 @@ func reasonRows(reasons []reason) (rows []reasonRow) {
 // runRow tells of a run: who began it, how it was agreed to and how it ended.
 func (a *audit) runRow(i int) runRow {
 	r := a.runs[i]
-	calls, unseen := 0, 0
-	for _, attempts := range a.attempts {
-		for _, at := range attempts {
-			if at.Run != r.ID || at.Kind != batch.CallOffboard || !at.Sent {
-				continue
-			}
-			if calls++; at.Status == 0 {
-				unseen++
-			}
-		}
-	}
 	row := runRow{Started: human(r.Started), What: visible(r.What), Who: visible(r.Who + " on " + r.Host), Agreed: visible(r.Agreed),
-		Plan: a.planOf(r), Version: visible(r.Version), PID: r.PID, Calls: plural(calls, "offboard call")}
-	if unseen > 0 {
-		row.Calls += fmt.Sprintf(", %s of them without an answer", thousands(unseen))
-	}
+		Plan: a.planOf(r), Version: visible(r.Version), PID: r.PID, Calls: a.callsOf(r)}
 	if r.Ended.IsZero() {
 		row.Lasted = "last sign of life after " + lasting(r.Alive.Sub(r.Started))
 		row.Ended = "No end was written: it is still at work, or it was killed."
@@ -259,6 +244,39 @@ func (a *audit) runRow(i int) runRow {
 		row.Ended = fmt.Sprintf("Last seen %s: %s", human(r.Ended), visible(r.Why))
 	}
 	return row
+}
+
+// callsOf says how many calls a run made, kind by kind.
+func (a *audit) callsOf(r checkpoint.Run) string {
+	kinds, unanswered := map[string]int{}, 0
+	count := func(attempts []checkpoint.Attempt) {
+		for _, at := range attempts {
+			if at.Run != r.ID || !at.Sent && !at.Over.IsZero() {
+				continue
+			}
+			if kinds[at.Kind]++; at.Status == 0 {
+				unanswered++
+			}
+		}
+	}
+	for _, attempts := range a.attempts {
+		count(attempts)
+	}
+	for _, attempts := range a.about {
+		count(attempts)
+	}
+	if len(kinds) == 0 {
+		return "No calls"
+	}
+	var said []string
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		said = append(said, plural(kinds[kind], visible(kind)+" call"))
+	}
+	text := enumerate(said)
+	if unanswered > 0 {
+		text += fmt.Sprintf(", %s of them without an answer", thousands(unanswered))
+	}
+	return text
 }
 
 // planOf is the digest of the plan that a run was started with: the last one

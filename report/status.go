@@ -200,13 +200,15 @@ func Devices(ctx context.Context, s *checkpoint.Store, batch int64, what string)
 		if err != nil {
 			return err
 		}
-		a := &audit{batch: b, attempts: map[int64][]checkpoint.Attempt{}}
+		attempts, err := r.Attempts(batch)
+		if err != nil {
+			return err
+		}
+		a := &audit{batch: b}
+		a.sortAttempts(attempts)
 		for _, t := range tasks {
 			if t.Line != line && !strings.EqualFold(t.Device, what) && (t.Name == "" || !strings.EqualFold(t.Name, what)) {
 				continue
-			}
-			if a.attempts[t.N], err = r.TaskAttempts(batch, t.N); err != nil {
-				return err
 			}
 			found = append(found, DeviceStatus{a.device(t), a.portal(t.Device)})
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +66,7 @@ func TestStatusAddsUp(t *testing.T) {
 	if st.Counts != audit.Counts {
 		t.Errorf("status counts %+v; the audit %+v", st.Counts, audit.Counts)
 	}
-	if len(st.Actions) != 2 || st.Actions[0] != audit.Actions[0] || st.Actions[1] != audit.Actions[1] {
+	if len(st.Actions) != 3 || !slices.Equal(st.Actions, audit.Actions) {
 		t.Errorf("status has actions %+v; the audit %+v", st.Actions, audit.Actions)
 	}
 }
