@@ -220,7 +220,7 @@ type auth struct {
 }
 
 // refused gets a new token after a 401; if the refused one came after a refusal
-// and was never taken, it is the authorization that is lost.
+// and met nothing but refusals, it is the authorization that is lost.
 func (c *caller) refused(x defender.Exchange, err error) error {
 	c.auth.mu.Lock()
 	defer c.auth.mu.Unlock()

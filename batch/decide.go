@@ -27,8 +27,8 @@ type verdict struct {
 	task checkpoint.TaskChange
 	word string // for the attempt
 	stop *Stop
-	// answered says that Defender took the call as one that it may take and
-	// answered it, with whatever: the token is good, and nothing is held up.
+	// answered says that Defender took the call and answered it, with whatever:
+	// nothing is held up.
 	answered bool
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -303,7 +304,7 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 	switch {
 	case defender.ClassOf(err) == defender.Unauthorized:
 		return ended{w: w, v: v, err: r.refused(x, err)}
-	case v.answered:
+	case x.Sent && x.Status != http.StatusTooManyRequests: // which comes before the token is looked at
 		r.taken(x)
 	}
 	return ended{w: w, v: v}
