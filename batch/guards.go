@@ -20,6 +20,8 @@ func (p *Plan) Unusable() *Stop {
 	switch {
 	case p.Lines == 0:
 		return &Stop{Why: p.List + " has no lines", Code: CodeUsage}
+	case p.Bad > 0 && p.Told == p.Bad:
+		return &Stop{Why: p.List + ": " + noLineHasOne, Code: CodeUsage, Hint: hintComment + "; nothing was sent"}
 	case p.Bad > 0 && !p.Request.SkipInvalid:
 		return &Stop{Why: fmt.Sprintf("%d of %d lines cannot be used", p.Bad, p.Lines), Code: CodeUsage,
 			Hint: "correct them, or give --skip-invalid to leave them out; nothing was sent"}

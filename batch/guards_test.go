@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,7 @@ func TestRefused(t *testing.T) {
 		{"a name that the list lacks", 1, "", Request{Protect: name}, "the list has no name for the device at list.csv:2"},
 		{"a name that the list has", 0, "MachineId,DeviceName,Comment\n" + device("a") + ",lap-1,x\n", Request{Protect: name}, ""},
 		{"a name that the list has and that is protected", 0, "MachineId,DeviceName,Comment\n" + device("a") + ",srv-1,x\n", Request{Protect: name}, ""},
+		{"no comment", 0, "MachineId\n" + device("a") + "\n" + device("b"), Request{SkipInvalid: true}, "list.csv: no line has a comment, and Defender requires one"},
 		{"no line", 0, "MachineId,Comment\n", Request{}, "list.csv has no lines"},
 		{"a bad line", 0, "MachineId,Comment\n" + device("a") + ",x\nlap-1,x\n", Request{}, "1 of 2 lines cannot be used"},
 		{"a bad line that is left out", 0, "MachineId,Comment\n" + device("a") + ",x\nlap-1,x\n", Request{SkipInvalid: true}, ""},
@@ -63,6 +65,35 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: not refused; want %q", tc.reason, tc.want)
 		case stop != nil && (tc.want == "" || !strings.Contains(stop.Why, tc.want) || stop.Code != CodeUsage):
 			t.Errorf("%s: refused with code %d: %s; want %d and %q", tc.reason, stop.Code, stop.Why, CodeUsage, tc.want)
+		}
+	}
+}
+
+// TestNoComments has one message for a list without comments, and one for each
+// line that lacks one in a list that has some.
+func TestNoComments(t *testing.T) {
+	ids := devices(3)
+	for _, tc := range []struct {
+		reason, text string
+		req          Request
+		want         []string
+		bad, told    int
+	}{
+		{"no comment at all: the refusal says it", "MachineId\n" + strings.Join(ids, "\n"), Request{}, nil, 3, 3},
+		{"and one id is bad", "MachineId\n" + ids[0] + "\nlap-1\n" + ids[1], Request{},
+			[]string{`list.csv:3:1: "lap-1" is a name, not a device id (40 hexadecimal characters)`, "list.csv: no line has a comment, and Defender requires one"}, 3, 1},
+		{"only some", "MachineId,Comment\n" + ids[0] + ",x\n" + ids[1] + ",\n" + ids[2] + ",", Request{},
+			[]string{"list.csv:3:1: " + noComment, "list.csv:4:1: " + noComment}, 2, 0},
+		{"one line", "MachineId\n" + ids[0], Request{}, []string{"list.csv:2:1: " + noComment}, 1, 0},
+		{"--comment", "MachineId\n" + ids[0], Request{Comment: "x"}, nil, 0, 0},
+	} {
+		p := planOf(t, tc.text, checkpoint.Batch{}, nil, tc.req)
+		var got []string
+		for _, b := range p.Problems {
+			got = append(got, b.Error())
+		}
+		if !slices.Equal(got, tc.want) || p.Bad != tc.bad || p.Told != tc.told {
+			t.Errorf("%s: %q, %d bad, %d told in one; want %q, %d, %d", tc.reason, got, p.Bad, p.Told, tc.want, tc.bad, tc.told)
 		}
 	}
 }

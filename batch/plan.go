@@ -58,11 +58,14 @@ type Plan struct {
 
 	Problems []*input.Problem
 	Bad      int // all of them
+	Told     int // of these, those that Problems tells of in one
 
 	changes lines
 	tasks   []checkpoint.TaskChange // what changes beside the lines
 	keep    map[int64]string        // why a task in doubt is not to be called again
 	unnamed string                  // where the first device stands that has no name
+	silent  int                     // lines that lack nothing but a comment
+	spoken  bool                    // some line has a comment
 }
 
 // lister is a list or several, read as one.
@@ -98,6 +101,10 @@ func MakePlan(list lister, name string, b checkpoint.Batch, have []checkpoint.Ta
 		p.add(m, &seen, &row)
 	}
 	p.ListDigest, p.Notes = list.Digest(), list.Notes()
+	if isPortalExport(p.Columns) {
+		p.Notes = append(slices.Clip(p.Notes), "an export of the portal's device list: it holds every device of the tenant, whatever was filtered on the screen")
+	}
+	p.sayOnce()
 	p.withdraw(m)
 	return p, nil
 }
@@ -107,9 +114,11 @@ func (p *Plan) add(m *matcher, seen *input.Seen, row *input.Row) {
 	if row.Comment == "" {
 		row.Comment = p.Request.Comment
 	}
+	p.spoken = p.spoken || row.Comment != ""
 	if row.Problem == nil && row.Comment == "" {
-		row.Problem = &input.Problem{File: row.File, Line: row.Line, Column: 1, Kind: input.KindComment,
-			Text: "no comment, and Defender requires one", Hint: `--comment "why" is used for lines without one`}
+		p.silent++
+		row.Problem = &input.Problem{File: row.File, Line: row.Line, Column: 1, Kind: input.KindComment, Text: noComment,
+			Hint: `--comment "why" is used for lines without one`}
 	}
 	l := checkpoint.Line{Position: int64(p.Lines), File: row.File, Line: row.Line, Device: row.ID, Name: row.Name,
 		Comment: row.Comment, Extra: row.Extra}
@@ -128,6 +137,31 @@ func (p *Plan) add(m *matcher, seen *input.Seen, row *input.Row) {
 		}
 	}
 	p.match(m, &l)
+}
+
+const noComment = "no comment, and Defender requires one"
+
+// sayOnce says in one problem, or in the refusal if nothing else is wrong, that
+// no line at all has a comment.
+func (p *Plan) sayOnce() {
+	if p.silent < 2 || p.spoken {
+		return
+	}
+	p.Problems = slices.DeleteFunc(p.Problems, func(b *input.Problem) bool { return b.Text == noComment })
+	if p.Told = p.silent; p.Told < p.Bad {
+		p.Told--
+		p.Problems = append(p.Problems, &input.Problem{File: p.List, Kind: input.KindComment, Text: noLineHasOne, Hint: hintComment})
+	}
+}
+
+const (
+	noLineHasOne = "no line has a comment, and Defender requires one"
+	hintComment  = `give one for all of them: --comment "why"`
+)
+
+// isPortalExport knows the portal's export by columns that nothing else has.
+func isPortalExport(columns []string) bool {
+	return slices.Contains(columns, "Discovery sources") && slices.Contains(columns, "Onboarding Status")
 }
 
 func duplicateOf(file string, line int, here string) string {

@@ -64,7 +64,7 @@ func (r *Resolver) Resolve(row input.Row) Resolved {
 	}
 	if id := entra(row.EntraID); id != "" {
 		if found := r.devices(r.byEntra[id]); len(found) > 0 {
-			return out.choose(found, ByEntra)
+			return out.choose(found, ByEntra).renamed()
 		}
 	}
 	if strings.TrimSpace(row.Name) == "" {
@@ -85,6 +85,15 @@ func (r *Resolver) Resolve(row input.Row) Resolved {
 		}
 	}
 	return out.choose(found, ByName)
+}
+
+// renamed tells of a device that the list knows by another name: a run will hold
+// it back for that.
+func (out Resolved) renamed() Resolved {
+	if d := out.Device; d.Name != "" && out.Row.Name != "" && label(d.Name) != label(out.Row.Name) {
+		out.How += ", and its name is " + d.Name
+	}
+	return out
 }
 
 func (r *Resolver) devices(places []int) []Device {

@@ -50,7 +50,7 @@ func TestResolve(t *testing.T) {
 		{"only a merged record", input.Row{Name: "lap-1"}, []Device{record(one, "lap-1", merged)}, "", "unresolved: merged into another record", []string{one}},
 		{"an Entra id", input.Row{EntraID: strings.ToUpper(guid)}, []Device{record(one, "", known(guid))}, one, ByEntra, nil},
 		{"an Entra id in braces", input.Row{EntraID: "{" + guid + "}"}, []Device{record(one, "", known(guid))}, one, ByEntra, nil},
-		{"an Entra id comes before the name", input.Row{EntraID: guid, Name: "lap-1"}, []Device{record(two, "lap-1"), record(one, "lap-7", known(guid))}, one, ByEntra, nil},
+		{"an Entra id comes before the name", input.Row{EntraID: guid, Name: "lap-1"}, []Device{record(two, "lap-1"), record(one, "lap-7", known(guid))}, one, "by Entra device id, and its name is lap-7", nil},
 		{"an unknown Entra id, a record of the name without one", input.Row{EntraID: guid, Name: "lap-1"}, []Device{record(one, "lap-1")}, one, ByName, nil},
 		{"an unknown Entra id, and the name is another device's", input.Row{EntraID: guid, Name: "lap-1"}, []Device{record(one, "lap-1", known("0f0e28ac-9de0-55d7-8adf-a57d1bffb643"))}, "",
 			"unresolved: the device of this name has another Entra id", []string{one}},

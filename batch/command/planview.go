@@ -16,7 +16,11 @@ func (a *app) showPlan(j *job, s *connected, p *batch.Plan) {
 		a.say("SIMULATED: a rehearsal, no device is touched")
 	}
 	a.showList(j, p)
-	a.say("Target      tenant %s, application %s, %s", told(s.Key.Tenant), told(s.Key.Application), s.Host)
+	if s.targeted() {
+		a.say("Target      tenant %s, application %s, %s", s.Key.Tenant, s.Key.Application, s.Host)
+	} else {
+		a.say("Target      %s; its tenant and application are not known without a login", s.Host)
+	}
 	a.showInventory(p)
 	a.problems(p)
 	a.say("To do       %s", count(p.ToDo, "device"))
@@ -60,14 +64,6 @@ func (a *app) showInventory(p *batch.Plan) {
 		return
 	}
 	a.say("Inventory   %s, %d onboarded, read %s", count(inv.Len(), "device"), inv.Onboarded, clockTime(inv.At))
-}
-
-// told is what the target is called when nobody has signed in.
-func told(id string) string {
-	if id == "" {
-		return "not known without a login"
-	}
-	return id
 }
 
 // tallies shows lines of some kinds, the first of each by name.
@@ -159,7 +155,7 @@ func (a *app) problems(p *batch.Plan) {
 			fmt.Fprintln(a.Stderr, "  hint: "+hint)
 		}
 	}
-	if rest := p.Bad - len(p.Problems); rest > 0 {
+	if rest := p.Bad - p.Told - len(p.Problems); rest > 0 {
 		fmt.Fprintf(a.Stderr, "… and %d more\n", rest)
 	}
 }
