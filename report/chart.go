@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mde-offboard/batch/checkpoint"
 )
 
 // chart is the schedule as a picture: how full the windows were over time, the
@@ -55,26 +57,37 @@ func newChart(a *audit) *chart {
 	}
 	c.RunsNameY, c.RunsY = y+14, y+22
 	c.TickY, c.DayY, c.Height = c.RunsY+48, c.RunsY+64, c.RunsY+72
-	for _, r := range a.runs {
-		end := r.Ended
-		if end.IsZero() {
-			end = r.Alive
-		}
-		c.Runs = append(c.Runs, boxOf(&x, r.Started, end, ""))
+	for _, r := range a.callers() {
+		c.Runs = append(c.Runs, boxOf(&x, r.Started, endOf(r), ""))
 	}
 	c.waits(&x, a)
 	c.words(a)
 	return c
 }
 
+// callers are the runs that made calls: one that only watches for days what
+// becomes of the actions would leave no room for them.
+func (a *audit) callers() (runs []checkpoint.Run) {
+	for _, r := range a.runs {
+		if a.schedule.has(r) {
+			runs = append(runs, r)
+		}
+	}
+	return runs
+}
+
+// endOf is when a run was last seen.
+func endOf(r checkpoint.Run) time.Time {
+	if r.Ended.IsZero() {
+		return r.Alive
+	}
+	return r.Ended
+}
+
 // busy are the times that the chart shows.
 func (a *audit) busy() (all []stretch) {
-	for _, r := range a.runs {
-		end := r.Ended
-		if end.IsZero() {
-			end = r.Alive
-		}
-		all = append(all, stretch{from: r.Started, to: end})
+	for _, r := range a.callers() {
+		all = append(all, stretch{from: r.Started, to: endOf(r)})
 	}
 	for _, c := range a.schedule.own {
 		all = append(all, stretch{from: c.from, to: c.from})
@@ -178,7 +191,7 @@ func (a *audit) pauses() (all []pause) {
 	s := &a.schedule
 	for i := 1; i < len(s.own); i++ {
 		from, to := s.own[i-1].from, s.own[i].from
-		if to.Sub(from) < 2*time.Second || !a.oneRun(from, to) {
+		if to.Sub(from) < 2*time.Second || s.own[i-1].run != s.own[i].run {
 			continue
 		}
 		for k := len(s.levels) - 1; k >= 0; k-- {
@@ -193,20 +206,6 @@ func (a *audit) pauses() (all []pause) {
 		}
 	}
 	return all
-}
-
-// oneRun says whether two moments lie in the same run.
-func (a *audit) oneRun(from, to time.Time) bool {
-	for _, r := range a.runs {
-		end := r.Ended
-		if end.IsZero() {
-			end = r.Alive
-		}
-		if !from.Before(r.Started) && !to.After(end) {
-			return true
-		}
-	}
-	return false
 }
 
 // full says whether a window held as much as it may until shortly before the
@@ -243,7 +242,7 @@ func (c *chart) words(a *audit) {
 		c.Verdict = fmt.Sprintf("The quota may have been exceeded: up to %s, by the clock of this machine.", enumerate(said))
 	}
 	c.Describe = fmt.Sprintf("%s from %s to %s. Up to %s. %s, %s.", plural(len(s.own), "offboard call"), human(first), human(last), enumerate(said),
-		plural(len(a.runs), "run"), plural(len(a.holds), "hold"))
+		plural(len(a.callers()), "run"), plural(len(a.holds), "hold"))
 	c.Note = fmt.Sprintf("A call counts from the moment its slot was reserved until one window after it was over, because Defender counted it somewhere in between: no window of Defender's can hold more. %s by this batch",
 		plural(len(s.own), "call"))
 	if n := len(s.others); n > 0 {

@@ -459,10 +459,10 @@ func TestLevels(t *testing.T) {
 		most  int
 	}{
 		{"no call", nil, 0},
-		{"two at once", []call{{at(0), at(1)}, {at(0), at(1)}}, 2},
-		{"one a minute after the other was over", []call{{at(0), at(1)}, {at(61), at(62)}}, 1},
-		{"one just before that", []call{{at(0), at(1)}, {at(60.999), at(62)}}, 2},
-		{"a slow call counts for as long as it takes", []call{{at(0), at(30)}, {at(70), at(71)}}, 2},
+		{"two at once", []call{{from: at(0), to: at(1)}, {from: at(0), to: at(1)}}, 2},
+		{"one a minute after the other was over", []call{{from: at(0), to: at(1)}, {from: at(61), to: at(62)}}, 1},
+		{"one just before that", []call{{from: at(0), to: at(1)}, {from: at(60.999), to: at(62)}}, 2},
+		{"a slow call counts for as long as it takes", []call{{from: at(0), to: at(30)}, {from: at(70), to: at(71)}}, 2},
 	} {
 		l := levelOf(w, tt.calls)
 		if l.most != tt.most {

@@ -137,13 +137,10 @@ func (a *audit) portal(device string) string {
 	return strings.Replace(a.portalPattern(), "{id}", url.PathEscape(device), 1)
 }
 
-// How many bytes of a text the page of a large batch keeps. The CSV and the JSON
-// have all of it.
-const (
-	maxName    = 80
-	maxText    = 160
-	maxComment = 120
-)
+// longest is how many bytes of a text the page of a large batch keeps, so that
+// 100,000 devices fit into 60 MB whatever their comments hold. The CSV and the
+// JSON have all of it.
+func (a *audit) longest() int { return max(40, min(160, 10_000_000/a.total())) }
 
 // table keeps each text once: reasons, errors and comments repeat.
 type table struct {
@@ -201,7 +198,8 @@ func (a *audit) writeRows(w *bufio.Writer, r checkpoint.Reader) error {
 // compact is a device as the script reads it; page.js has the same order.
 func (a *audit) compact(t checkpoint.Task, last checkpoint.Attempt, texts *table) []any {
 	s := told(t.Status)
-	text := func(s string, most int) int { return texts.of(visible(clip(s, most))) }
+	most := a.longest()
+	text := func(s string) int { return texts.of(visible(clip(s, most))) }
 	sent, gone := int64(0), 0
 	if last.Sent {
 		sent = last.Reserved.UnixMilli()
@@ -209,7 +207,7 @@ func (a *audit) compact(t checkpoint.Task, last checkpoint.Attempt, texts *table
 	if t.Position == 0 {
 		gone = 1
 	}
-	return []any{t.Line, visible(clip(t.Device, maxName)), visible(clip(t.Name, maxName)), slices.Index(statuses, s),
-		text(t.Reason, maxText), text(errorOf(s, t, last), maxText), visible(clip(t.Action.ID, maxName)),
-		text(actionStatus(t.Action), maxText), text(t.Comment, maxComment), sent, t.Attempts, gone}
+	return []any{t.Line, visible(clip(t.Device, most)), visible(clip(t.Name, most)), slices.Index(statuses, s),
+		text(t.Reason), text(errorOf(s, t, last)), visible(clip(t.Action.ID, most)),
+		text(actionStatus(t.Action)), text(t.Comment), sent, t.Attempts, gone}
 }

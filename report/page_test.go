@@ -84,6 +84,26 @@ func TestPage(t *testing.T) {
 	t.Run("hostile", func(t *testing.T) { testHostile(t, b) })
 	t.Run("without JavaScript and in print", func(t *testing.T) { testStatic(t, b) })
 	t.Run("100,000 rows", func(t *testing.T) { testLarge(t, b) })
+	if *update {
+		screenshot(t, b)
+	}
+}
+
+// screenshot makes the picture of the page that the README shows.
+func screenshot(t *testing.T, b *browser) {
+	w := newWorld(t)
+	paced(w, 4500, 2600, 1890)
+	p := b.tab(t)
+	p.must("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": "light"}}}, nil)
+	p.open(pageOf(t, w), 1280)
+	p.must("Emulation.setDeviceMetricsOverride", map[string]any{"width": 1280, "height": 1420, "deviceScaleFactor": 1, "mobile": false}, nil)
+	var shot struct {
+		Data []byte `json:"data"`
+	}
+	p.must("Page.captureScreenshot", map[string]any{"format": "png"}, &shot)
+	if err := os.WriteFile(filepath.Join("..", "testdata", "report", "audit.png"), shot.Data, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 const (
@@ -335,6 +355,9 @@ func crowd(t *testing.T, devices int) *world {
 }
 
 func testLarge(t *testing.T, b *browser) {
+	if testing.Short() {
+		t.Skip("making a batch of 100,000 devices takes seconds")
+	}
 	const devices = 100_000
 	path := pageOf(t, crowd(t, devices))
 	info, err := os.Stat(path)

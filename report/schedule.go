@@ -17,7 +17,10 @@ var documented = []quota.Window{{Limit: 100, Per: time.Minute}, {Limit: 1500, Pe
 
 // call is a request as the quota sees it: Defender counted it at some moment
 // from its reservation until it was over.
-type call struct{ from, to time.Time }
+type call struct {
+	from, to time.Time
+	run      int64
+}
 
 // schedule is when the calls went, to be held against the quota.
 type schedule struct {
@@ -102,7 +105,7 @@ func (s *schedule) calls(attempts []checkpoint.Attempt, runs []checkpoint.Run) (
 		if !s.counts(at) {
 			continue
 		}
-		c := call{at.Reserved, at.Over}
+		c := call{at.Reserved, at.Over, at.Run}
 		if c.to.IsZero() {
 			// Nobody saw its end: it counts for as long as it could still arrive.
 			c.to = c.from
@@ -116,6 +119,11 @@ func (s *schedule) calls(attempts []checkpoint.Attempt, runs []checkpoint.Run) (
 	}
 	slices.SortStableFunc(calls, func(x, y call) int { return x.from.Compare(y.from) })
 	return calls
+}
+
+// has says whether a run made one of the batch's own calls.
+func (s *schedule) has(r checkpoint.Run) bool {
+	return slices.ContainsFunc(s.own, func(c call) bool { return c.run == r.ID })
 }
 
 // counts says whether an attempt is one of those that the chart is about.
