@@ -217,9 +217,12 @@ func (a *app) openLog() error {
 
 // openStore opens the checkpoint that the flags name.
 func (a *app) openStore() (*checkpoint.Store, error) {
-	path := a.global.checkpoint
-	if path == "" {
-		path = checkpoint.DefaultPath(a.Getenv, a.Home)
+	return checkpoint.Open(a.checkpointPath())
+}
+
+func (a *app) checkpointPath() string {
+	if a.global.checkpoint != "" {
+		return a.global.checkpoint
 	}
-	return checkpoint.Open(path)
+	return checkpoint.DefaultPath(a.Getenv, a.Home)
 }

@@ -1,0 +1,74 @@
+package command
+
+import (
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"mde-offboard/report"
+)
+
+// telling are the flags of the command report.
+type telling struct {
+	tenant, dir, results, key string
+	excel                     bool
+}
+
+func (a *app) reportCommand() *cobra.Command {
+	t := &telling{}
+	cmd := &cobra.Command{
+		Use:   "report BATCH",
+		Short: "Write the report folder again, from the checkpoint alone",
+		Long: `report writes a folder for the audit: results.csv, failed.csv and pending.csv
+(each a list that run takes), audit.html, audit.json, and manifest.json with the
+SHA-256 of each and the head of the batch's chain. It needs no network, changes
+nothing, and writes the same bytes each time.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.report(t, args[0]) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&t.tenant, "tenant-id", "", "tenant `ID`, where several have a batch of that name")
+	f.StringVar(&t.dir, "out", "", "write the folder `DIR` (default: NAME.report)")
+	f.StringVar(&t.results, "results", "", "write the result CSV `FILE` alone, and no folder")
+	f.StringVar(&t.key, "key", "", "sign the manifest with the SSH private key in `FILE`")
+	f.BoolVar(&t.excel, "excel", false, "write CSV files for Excel: with a byte order mark")
+	return cmd
+}
+
+func (a *app) report(t *telling, name string) error {
+	var key *report.Signer
+	if t.key != "" {
+		var err error
+		if key, err = report.LoadSigner(t.key); err != nil {
+			return usage{err}
+		}
+	}
+	store, b, err := a.batchNamed(name, t.tenant)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	if t.results != "" {
+		sum, err := report.WriteResults(a.Context, store, b.ID, t.results, report.ResultOptions{Excel: t.excel})
+		if err == nil {
+			a.say("Results     %s", sum.Path)
+		}
+		return err
+	}
+	if t.dir == "" {
+		t.dir = b.Name + ".report"
+	}
+	folder, err := report.WriteFolder(a.Context, store, b.ID, t.dir, report.FolderOptions{Excel: t.excel, Key: key})
+	if err != nil {
+		return err
+	}
+	for i, file := range folder.Files {
+		label := ""
+		if i == 0 {
+			label = "Report"
+		}
+		a.say("%-11s %s", label, filepath.Join(folder.Dir, file))
+	}
+	a.say("Chain       %s", folder.Head)
+	return nil
+}

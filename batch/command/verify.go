@@ -1,0 +1,113 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/report"
+)
+
+func (a *app) verifyCommand() *cobra.Command {
+	var key string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "verify [DIR]",
+		Short: "Check the checkpoint's chains; a report folder against its manifest",
+		Long: `verify checks that every chain of the checkpoint is whole and that its tables say
+what the events say. With a folder it checks that against its manifest and, with
+the checkpoint at hand, against the chain. The first thing that does not fit is
+named, and the code is 3.
+
+A chain without a signature proves order and completeness only to someone who
+kept an earlier head; each run prints it.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return a.verifyFolder(args[0], key, asJSON)
+			}
+			return a.verifyCheckpoint(asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&key, "key", "", "check that the manifest is signed with the SSH public key in `FILE`")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// unfit is the answer that something does not fit.
+func unfit(err error) error {
+	var chain *checkpoint.ErrMismatch
+	var folder *report.Mismatch
+	if errors.As(err, &chain) || errors.As(err, &folder) {
+		return &batch.Stop{Why: "does not fit: " + err.Error(), Code: batch.CodeIncomplete}
+	}
+	return err
+}
+
+// checked is what verify says of a batch, in JSON.
+type checked struct {
+	Batch  string `json:"batch"`
+	Tenant string `json:"tenant"`
+	Events int64  `json:"events"`
+	Head   string `json:"head"`
+}
+
+func (a *app) verifyCheckpoint(asJSON bool) error {
+	store, err := a.openStore()
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	var all []checkpoint.Batch
+	if err := store.View(a.Context, func(r checkpoint.Reader) (err error) {
+		all, err = r.Batches()
+		return err
+	}); err != nil {
+		return err
+	}
+	found := []checked{}
+	for _, b := range all {
+		if err := store.Verify(a.Context, b.ID); err != nil {
+			return unfit(err)
+		}
+		found = append(found, checked{b.Name, b.Key.Tenant, b.Events, b.Head})
+		if !asJSON {
+			fmt.Fprintf(a.Stdout, "batch %q: %d events fit, head %s\n", b.Name, b.Events, b.Head)
+		}
+	}
+	if asJSON {
+		return a.printJSON(found)
+	}
+	return nil
+}
+
+func (a *app) verifyFolder(dir, keyFile string, asJSON bool) error {
+	var key *report.Verifier
+	if keyFile != "" {
+		var err error
+		if key, err = report.LoadVerifier(keyFile); err != nil {
+			return usage{err}
+		}
+	}
+	// A folder can be checked where there is no checkpoint: at the auditor's.
+	var store *checkpoint.Store
+	if a.hasCheckpoint() {
+		var err error
+		if store, err = a.openStore(); err != nil {
+			return err
+		}
+		defer store.Close()
+	}
+	c, err := report.VerifyFolder(a.Context, dir, store, key)
+	if err != nil {
+		return unfit(err)
+	}
+	if asJSON {
+		return a.printJSON(c)
+	}
+	fmt.Fprintln(a.Stdout, c.Describe())
+	return nil
+}
