@@ -28,6 +28,8 @@ type caller struct {
 	auth       auth
 	note       func(string) // told when a read meets an outage; may be nil
 
+	held atomic.Int64 // until when the hold is that the log knows, nanoseconds
+
 	trusting sync.Mutex
 	trusted  int // jumps of the clock that the history was counted anew for
 }
@@ -208,7 +210,7 @@ func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 		return err
 	})
 	if err == nil && e.Hold != nil {
-		c.opt.logger().Warn(LogHold, until([]any{"reason", e.Hold.Why}, e.Hold.Until)...)
+		c.logHold(e.Hold)
 	}
 	return err
 }

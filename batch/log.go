@@ -63,6 +63,14 @@ func (r *Runner) logWait() {
 	}
 }
 
+// logHold tells of a hold, once of one that many calls in flight ran into.
+func (c *caller) logHold(h *checkpoint.HoldSet) {
+	ends := h.Until.UnixNano()
+	if known := c.held.Load(); ends-known > int64(time.Second) && c.held.CompareAndSwap(known, ends) {
+		c.opt.logger().Warn(LogHold, until([]any{"reason", h.Why}, h.Until)...)
+	}
+}
+
 // until adds the end of a wait, if it is known.
 func until(attrs []any, t time.Time) []any {
 	if t.IsZero() {

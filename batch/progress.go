@@ -7,6 +7,9 @@ import (
 	"mde-offboard/batch/quota"
 )
 
+// WaitLookFirst is the wait before the first call of a run.
+const WaitLookFirst = "looking at the actions that the tenant already has"
+
 // Progress is how a run stands at one moment, for whoever shows it.
 type Progress struct {
 	Batch     string

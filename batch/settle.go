@@ -43,7 +43,7 @@ func (r *Runner) lookFirst(ctx context.Context) error {
 	if r.opt.NoReads {
 		return r.askTheTime(ctx)
 	}
-	r.waitFor = "looking at the actions that the tenant already has"
+	r.waitFor = WaitLookFirst
 	r.tell()
 	all, at, err := r.actions(ctx, defender.ActionQuery{Type: "Offboard"})
 	if err != nil {

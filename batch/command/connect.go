@@ -83,7 +83,12 @@ func (c *connection) check() error {
 
 // client makes the client of this execution.
 func (c *connection) client(a *app) (*defender.Client, error) {
-	c.login.Prompt = func(message string) { fmt.Fprintln(a.Stderr, message) }
+	c.login.Prompt = func(message string) {
+		fmt.Fprintln(a.Stderr, message)
+		if a.wordless {
+			a.log.Warn(logNote, "note", message)
+		}
+	}
 	source := c.source
 	if source == nil {
 		var err error

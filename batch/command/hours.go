@@ -46,7 +46,7 @@ func (h *hours) apply(now time.Time, opt *batch.Options) error {
 	if h.parsed, err = quota.ParseHours(h.between, zone); err != nil {
 		return usage{fmt.Errorf("--between: %w", err)}
 	}
-	if opt.Until, err = h.end(now); err != nil {
+	if opt.Until, err = h.endsAt(now); err != nil {
 		return usage{err}
 	}
 	opt.Wait = h.wait
@@ -82,8 +82,8 @@ func loadZone(name string) (*time.Location, error) {
 	return zone, nil
 }
 
-// end is from when on a run begins no call; zero: it has no end.
-func (h *hours) end(now time.Time) (end time.Time, err error) {
+// endsAt is from when on a run begins no call; zero: it has no end.
+func (h *hours) endsAt(now time.Time) (end time.Time, err error) {
 	if h.length < 0 {
 		return end, errors.New("--for must be positive")
 	}

@@ -36,9 +36,9 @@ func TestEnd(t *testing.T) {
 	}
 	for _, tt := range tests {
 		h := hours{timezone: "Europe/Madrid", until: tt.until, length: tt.length}
-		got, err := h.end(at(t, tt.now))
+		got, err := h.endsAt(at(t, tt.now))
 		if err != nil || !got.Equal(at(t, tt.want)) {
-			t.Errorf("%s: end(%s) = %v, %v; want %s", tt.reason, tt.now, got, err, tt.want)
+			t.Errorf("%s: endsAt(%s) = %v, %v; want %s", tt.reason, tt.now, got, err, tt.want)
 		}
 	}
 }

@@ -97,6 +97,7 @@ func (a *app) begin(j *job, args []string) (*connected, *batch.Plan, error) {
 		if !j.json {
 			a.problems(plan)
 		}
+		a.logProblems(plan)
 		return nil, plan, stop
 	}
 	if j.simulate {

@@ -43,7 +43,10 @@ type app struct {
 	global globals
 	log    *slog.Logger
 	code   int
-	zone   *time.Location // of the times that people read; nil: the local one
+	// wordless: standard error is for records of the log alone, and Stderr
+	// leads nowhere.
+	wordless bool
+	zone     *time.Location // of the times that people read; nil: the local one
 }
 
 // globals are the flags of every command.
@@ -59,7 +62,7 @@ func (g *globals) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&g.checkpoint, "checkpoint", "", "checkpoint `FILE` (default: in the user's state directory)")
 	f.StringVar(&g.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
 	f.StringVar(&g.logLevel, "log-level", "info", "log `LEVEL`: debug, info, warn or error")
-	f.StringVar(&g.logFile, "log-file", "", "append the log to `FILE` (default: none)")
+	f.StringVar(&g.logFile, "log-file", "", "append the log to `FILE`, which is begun anew at 50 MB; ten old ones are kept (default: none)")
 	f.BoolVar(&g.quiet, "quiet", false, "say nothing but errors")
 }
 
@@ -103,10 +106,17 @@ Then do it:                       mde-offboard run LIST.csv`,
 		SilenceErrors: true,
 		Version:       Version,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.fromEnvironment(cmd.Flags()); err != nil {
+			ignored, err := a.fromEnvironment(cmd.Flags())
+			if err != nil {
 				return err
 			}
-			return a.openLog()
+			if err := a.openLog(); err != nil {
+				return err
+			}
+			for _, text := range ignored {
+				a.warn(text)
+			}
+			return nil
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -125,29 +135,37 @@ var guarded = map[string]bool{
 	"max-percent": true, "protect": true, "max-failures": true, "canary": true, "recently-seen": true, "help": true, "version": true,
 }
 
-// fromEnvironment sets the flags that were not given from MDE_OFFBOARD_….
-func (a *app) fromEnvironment(flags *pflag.FlagSet) (err error) {
+// fromEnvironment sets the flags that were not given from MDE_OFFBOARD_…, and
+// says which of these it does not heed.
+func (a *app) fromEnvironment(flags *pflag.FlagSet) (ignored []string, err error) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := "MDE_OFFBOARD_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value := a.Getenv(name)
 		switch {
 		case value == "" || f.Changed || err != nil:
 		case guarded[f.Name]:
-			fmt.Fprintf(a.Stderr, "warning: %s is not heeded: --%s is given on the command line or not at all\n", name, f.Name)
+			ignored = append(ignored, fmt.Sprintf("%s is not heeded: --%s is given on the command line or not at all", name, f.Name))
 		default:
 			if e := flags.Set(f.Name, value); e != nil {
 				err = usage{fmt.Errorf("%s: %w", name, e)}
 			}
 		}
 	})
-	return err
+	return ignored, err
 }
 
 // complain prints an error, from the outside in, with its hint, and returns the
 // code for it.
 func (a *app) complain(err error) int {
-	text, hint := err.Error(), ""
-	code := batch.CodeError
+	code, hint := codeOf(err)
+	a.sayError(err.Error(), hint)
+	return code
+}
+
+// codeOf is the code for an error, and the hint that goes with it.
+func codeOf(err error) (code int, hint string) {
+	text := err.Error()
+	code = batch.CodeError
 	var stop *batch.Stop
 	var other *batch.ErrOtherRunner
 	var u usage
@@ -166,14 +184,16 @@ func (a *app) complain(err error) int {
 	if hint == "" {
 		hint = hintOf(err)
 	}
-	a.sayError(text, hint)
-	return code
+	return code, hint
 }
 
 func (a *app) sayError(text, hint string) {
 	fmt.Fprintln(a.Stderr, "error: "+text)
 	if hint != "" {
 		fmt.Fprintln(a.Stderr, "hint: "+hint)
+	}
+	if a.wordless || a.global.logFile != "" {
+		a.log.Error(logError, "error", text, "hint", hint)
 	}
 }
 
@@ -182,37 +202,6 @@ func (a *app) say(format string, args ...any) {
 	if !a.global.quiet {
 		fmt.Fprintf(a.Stderr, format+"\n", args...)
 	}
-}
-
-// openLog opens what --log-… name.
-func (a *app) openLog() error {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(a.global.logLevel)); err != nil {
-		return usage{fmt.Errorf("--log-level %q is none of debug, info, warn, error", a.global.logLevel)}
-	}
-	var w io.Writer
-	switch {
-	case a.global.logFile != "":
-		f, err := os.OpenFile(a.global.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		if err != nil {
-			return fmt.Errorf("log: %w", err)
-		}
-		w = f // until the process ends
-	case level <= slog.LevelDebug || a.global.logFormat == "json":
-		w = a.Stderr
-	default:
-		w = io.Discard // what there is to say at info is said in words
-	}
-	opt := &slog.HandlerOptions{Level: level}
-	switch a.global.logFormat {
-	case "text":
-		a.log = slog.New(slog.NewTextHandler(w, opt))
-	case "json":
-		a.log = slog.New(slog.NewJSONHandler(w, opt))
-	default:
-		return usage{fmt.Errorf("--log-format %q is neither text nor json", a.global.logFormat)}
-	}
-	return nil
 }
 
 // openStore opens the checkpoint that the flags name.

@@ -22,6 +22,7 @@ import (
 type job struct {
 	connection
 	hours
+	watchers
 	name     string
 	list     input.Options
 	req      batch.Request
@@ -85,10 +86,11 @@ Defender at the rate that is allowed, and writes a result CSV. The same command
 goes on after any stop. Ctrl-C once: calls in flight are finished; twice: at once.`,
 		Example: "  mde-offboard run --simulate testdata/decommission.csv\n  mde-offboard run decommission.csv --comment \"Retired, CHG-1042\"",
 		Args:    cobra.MinimumNArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.run(j, args) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.watched(j, args) },
 	}
 	j.addFlags(cmd.Flags())
 	j.addRunFlags(cmd.Flags())
+	j.watchers.addFlags(cmd.Flags())
 	return cmd
 }
 
@@ -189,6 +191,7 @@ func (a *app) run(j *job, args []string) error {
 // stage plans, asks and works. again says that there is more to ask about: the
 // canary came back, or the inventory grew old while somebody thought.
 func (a *app) stage(j *job, s *connected) (again bool, err error) {
+	j.end.tenant, j.end.simulated = s.Key.Tenant, s.Simulated
 	open, plan, err := a.planned(j, s)
 	if open != nil {
 		defer open.Close()
@@ -197,6 +200,7 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 		return false, err
 	}
 	a.showPlan(j, s, plan)
+	a.logThePlan(j, s, plan)
 	if stop := plan.Refused(); stop != nil {
 		return false, stop
 	}
@@ -234,11 +238,19 @@ func (a *app) canaryBack(j *job) bool {
 
 // work runs the plan, shows it, and reports.
 func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how string) (stop *batch.Stop, err error) {
-	j.opt.Seed = time.Now().UnixNano()
+	j.opt.Seed, j.opt.Log = time.Now().UnixNano(), a.log
 	display := a.display()
-	runner, err := open.Start(a.Context, plan, "run", how, j.opt, display.Show)
+	runner, err := open.Start(a.Context, plan, "run", how, j.opt, func(p batch.Progress) {
+		display.Show(p)
+		j.metrics.show(p)
+		j.service.show(p)
+	})
 	if err != nil {
 		return nil, err
+	}
+	a.logTheStart(j, s, how)
+	if !s.Simulated {
+		defer stayAwake()()
 	}
 	stop = runner.Run(a.Context, a.Hard)
 	display.Close()
@@ -250,6 +262,7 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 	a.code = code
 	if stop != nil {
 		a.sayError(stop.Error(), stop.Hint)
+		j.end.why, j.end.hint = stop.Error(), stop.Hint
 	}
 	return stop, a.tellResults(j, s, runner.BatchID(), code)
 }
@@ -269,6 +282,7 @@ func (a *app) nothing(j *job, s *connected, open *batch.Open, plan *batch.Plan) 
 		return err
 	}
 	a.code = code
+	j.end.idle = true
 	a.say("Nothing is left to do.")
 	return a.tellResults(j, s, open.Batch.ID, code)
 }
@@ -289,6 +303,7 @@ func (a *app) tellResults(j *job, s *connected, id int64, code int) error {
 	if err != nil {
 		return err
 	}
+	j.end.sum, j.end.head = sum, b.Head
 	a.summary(j, s, sum, b, code)
 	return nil
 }

@@ -1,0 +1,120 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"gopkg.in/natefinch/lumberjack.v2"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
+)
+
+// The log has one record for each event, under these names, besides those of
+// package batch; with --log-format json each is a line of JSON with time, level
+// and msg. Names of events and of their attributes stay; new ones may come. A
+// secret is in none of them.
+const (
+	logPlan    = "plan"    // batch, list, lines, toDo, inDoubt, invalid, simulated
+	logProblem = "problem" // of a line: file, line, reason
+	logStart   = "start"   // batch, tenant, application, host, agreed, simulated, version, pid
+	logEnd     = "end"     // batch, code, reason, a count for each status, results, chain
+	logError   = "error"   // error, hint
+	logNote    = "note"    // what is no event of a batch
+)
+
+// The log file is begun anew when it has this size, and so many old ones are
+// kept beside it.
+const (
+	logMegabytes = 50
+	logOldFiles  = 10
+)
+
+// openLog opens what --log-… name.
+func (a *app) openLog() error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.global.logLevel)); err != nil {
+		return usage{fmt.Errorf("--log-level %q is none of debug, info, warn, error", a.global.logLevel)}
+	}
+	w, err := a.logWriter(level)
+	if err != nil {
+		return err
+	}
+	opt := &slog.HandlerOptions{Level: level}
+	switch a.global.logFormat {
+	case "text":
+		a.log = slog.New(slog.NewTextHandler(w, opt))
+	case "json":
+		a.log = slog.New(slog.NewJSONHandler(w, opt))
+	default:
+		return usage{fmt.Errorf("--log-format %q is neither text nor json", a.global.logFormat)}
+	}
+	return nil
+}
+
+// logWriter is where the log goes: to the file; as JSON to standard error, which
+// then has nothing but records; as text to standard error only when it was asked
+// for in detail, since what there is to say at info is said in words.
+func (a *app) logWriter(level slog.Level) (io.Writer, error) {
+	switch {
+	case a.global.logFile != "":
+		f, err := os.OpenFile(a.global.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("log: %w", err)
+		}
+		return &lumberjack.Logger{Filename: a.global.logFile, MaxSize: logMegabytes, MaxBackups: logOldFiles}, f.Close()
+	case a.global.logFormat == "json":
+		nowhere, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, fmt.Errorf("log: %w", err)
+		}
+		records := a.Stderr
+		a.Stderr, a.wordless = nowhere, true
+		return records, nil
+	case level <= slog.LevelDebug:
+		return a.Stderr, nil
+	}
+	return io.Discard, nil
+}
+
+// logThePlan tells the log of a plan and of the lines that cannot be used.
+func (a *app) logThePlan(j *job, s *connected, p *batch.Plan) {
+	a.log.Info(logPlan, "batch", j.name, "list", p.List, "lines", p.Lines, "toDo", p.ToDo, "inDoubt", p.InDoubt, "invalid", p.Bad,
+		"simulated", s.Simulated)
+	a.logProblems(p)
+}
+
+func (a *app) logProblems(p *batch.Plan) {
+	for _, problem := range p.Problems {
+		a.log.Warn(logProblem, "file", problem.File, "line", problem.Line, "reason", problem.Text)
+	}
+}
+
+// logTheStart tells the log of a run that begins.
+func (a *app) logTheStart(j *job, s *connected, how string) {
+	a.log.Info(logStart, "batch", j.name, "tenant", s.Key.Tenant, "application", s.Key.Application, "host", s.Host, "agreed", how,
+		"simulated", s.Simulated, "version", Version, "pid", s.PID)
+}
+
+// logTheEnd tells the log how a run ended.
+func (a *app) logTheEnd(e *ended) {
+	attrs := []any{"batch", e.batch, "code", e.code}
+	if e.why != "" {
+		attrs = append(attrs, "reason", e.why)
+	}
+	if e.sum.Path != "" {
+		attrs = append(attrs, "lines", e.sum.Lines)
+		for _, st := range statuses {
+			attrs = append(attrs, string(st), e.sum.Counts[st])
+		}
+		attrs = append(attrs, "results", e.sum.Path, "chain", e.head)
+	}
+	a.log.Info(logEnd, attrs...)
+}
+
+// statuses are those that a run can leave behind, in the order in which they
+// are told.
+var statuses = []checkpoint.Status{checkpoint.Accepted, checkpoint.AlreadyActive, checkpoint.Skipped, checkpoint.Refused,
+	checkpoint.Failed, checkpoint.InDoubt, checkpoint.Pending}

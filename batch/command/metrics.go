@@ -1,0 +1,130 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
+)
+
+// metricsEvery is how often the figures are written while a run is at work.
+const metricsEvery = 15 * time.Second
+
+// metrics writes the figures of a run in Prometheus' text format to a file, for
+// the textfile collector of the node exporter. Names stay; new ones may come:
+//
+//	mde_offboard_devices{batch,status}            lines of the batch by status
+//	mde_offboard_calls_in_flight{batch}
+//	mde_offboard_window_used{batch,window}        calls that each window holds
+//	mde_offboard_window_limit{batch,window}
+//	mde_offboard_done_timestamp_seconds{batch}    when the last call can go; absent when it is not known
+//	mde_offboard_running{batch}                   1 while a run is at work
+//	mde_offboard_exit_code{batch}                 of the run that ended last; absent while one is at work
+//	mde_offboard_start_timestamp_seconds{batch}   of the run
+//	mde_offboard_written_timestamp_seconds{batch} of the file
+//
+// The file names the batch and no device, and others may read it.
+type metrics struct {
+	path  string
+	began time.Time
+	warn  func(error) // of the first write that did not succeed
+
+	mu    sync.Mutex
+	wrote time.Time
+	last  batch.Progress
+	once  sync.Once
+}
+
+// show takes the newest state of a run.
+func (m *metrics) show(p batch.Progress) {
+	if m.path == "" {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.last = p
+	if time.Since(m.wrote) >= metricsEvery {
+		m.write(-1)
+	}
+}
+
+// end writes how the run ended.
+func (m *metrics) end(e *ended) {
+	if m.path == "" {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := batch.Progress{Batch: e.batch, Counts: e.sum.Counts, Usage: m.last.Usage}
+	if p.Counts == nil {
+		p.Counts = m.last.Counts
+	}
+	m.last = p
+	m.write(e.code)
+}
+
+// write replaces the file; a code below zero is that of a run at work.
+func (m *metrics) write(code int) {
+	m.wrote = time.Now()
+	err := checkpoint.WriteFile(m.path, func(w io.Writer) error {
+		if f, ok := w.(*os.File); ok { // the collector is another user
+			if err := f.Chmod(0o644); err != nil {
+				return err
+			}
+		}
+		_, err := io.WriteString(w, figures(m.last, m.began, m.wrote, code))
+		return err
+	})
+	if err != nil {
+		m.once.Do(func() { m.warn(fmt.Errorf("metrics: %w", err)) })
+	}
+}
+
+// figures words a state.
+func figures(p batch.Progress, began, now time.Time, code int) string {
+	var b strings.Builder
+	label := `batch="` + escapeLabel(p.Batch) + `"`
+	gauge := func(name, help string, samples ...string) {
+		if len(samples) > 0 {
+			fmt.Fprintf(&b, "# HELP mde_offboard_%s %s\n# TYPE mde_offboard_%s gauge\n", name, help, name)
+		}
+		for _, s := range samples {
+			fmt.Fprintf(&b, "mde_offboard_%s{%s%s\n", name, label, s)
+		}
+	}
+	value := func(v any) string { return fmt.Sprintf("} %v", v) }
+	var devices, used, limits []string
+	for _, st := range statuses {
+		devices = append(devices, fmt.Sprintf(",status=%q} %d", st, p.Counts[st]))
+	}
+	for _, u := range p.Usage {
+		used = append(used, fmt.Sprintf(",window=%q} %d", u.Window.Per, u.Used))
+		limits = append(limits, fmt.Sprintf(",window=%q} %d", u.Window.Per, u.Window.Limit))
+	}
+	gauge("devices", "Lines of the batch by status.", devices...)
+	gauge("calls_in_flight", "Offboard calls without an answer yet.", value(p.InFlight))
+	gauge("window_used", "Offboard calls that a window of the quota holds.", used...)
+	gauge("window_limit", "Offboard calls that a window of the quota may hold.", limits...)
+	if !p.DoneAt.IsZero() {
+		gauge("done_timestamp_seconds", "When the last call can go.", value(p.DoneAt.Unix()))
+	}
+	running := 1
+	if code >= 0 {
+		running = 0
+		gauge("exit_code", "Code with which the run ended.", value(code))
+	}
+	gauge("running", "Whether a run is at work.", value(running))
+	gauge("start_timestamp_seconds", "When the run began.", value(began.Unix()))
+	gauge("written_timestamp_seconds", "When this was written.", value(now.Unix()))
+	return b.String()
+}
+
+// escapeLabel makes text fit for the value of a label.
+func escapeLabel(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s)
+}

@@ -1,0 +1,71 @@
+package command
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/quota"
+)
+
+// sample is one line of Prometheus' text format as we write it.
+var sample = regexp.MustCompile(`^([a-z_]+)\{[a-z]+="(?:[^"\\]|\\.)*"(?:,[a-z]+="(?:[^"\\]|\\.)*")?\} -?[0-9]+$`)
+
+// checkFigures checks that a text is in Prometheus' format, each metric in one
+// group that begins with its help and type, and holds some lines.
+func checkFigures(t *testing.T, text string, wants ...string) {
+	t.Helper()
+	described, group := map[string]bool{}, ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if name, ok := strings.CutPrefix(line, "# HELP "); ok {
+			if group, _, _ = strings.Cut(name, " "); described[group] {
+				t.Errorf("%s is described twice", group)
+			}
+			described[group] = true
+			continue
+		}
+		if strings.HasPrefix(line, "# TYPE "+group+" gauge") {
+			continue
+		}
+		if m := sample.FindStringSubmatch(line); m == nil || m[1] != group {
+			t.Errorf("line %q is no sample of %s", line, group)
+		}
+	}
+	for _, want := range wants {
+		if !strings.Contains(text, want+"\n") {
+			t.Errorf("no line %s in\n%s", want, text)
+		}
+	}
+}
+
+func TestFigures(t *testing.T) {
+	began := time.Unix(1000, 0)
+	p := batch.Progress{Batch: "a \"b\\\n", InFlight: 3, DoneAt: time.Unix(5000, 0),
+		Usage: []quota.Usage{{Window: quota.Window{Limit: 100, Per: time.Minute}, Used: 99}}}
+	checkFigures(t, figures(p, began, time.Unix(2000, 0), -1), `mde_offboard_running{batch="a \"b\\\n"} 1`,
+		`mde_offboard_window_used{batch="a \"b\\\n",window="1m0s"} 99`, `mde_offboard_done_timestamp_seconds{batch="a \"b\\\n"} 5000`,
+		`mde_offboard_start_timestamp_seconds{batch="a \"b\\\n"} 1000`, `mde_offboard_written_timestamp_seconds{batch="a \"b\\\n"} 2000`)
+	if text := figures(batch.Progress{}, began, began, -1); strings.Contains(text, "exit_code") || strings.Contains(text, "done_timestamp") {
+		t.Errorf("a run at work has no exit code, and no end that is not known:\n%s", text)
+	}
+}
+
+func TestMetricsFailOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var warned []error
+		m := &metrics{path: filepath.Join(t.TempDir(), "not there", "run.prom"), warn: func(err error) { warned = append(warned, err) }}
+		for range 60 {
+			m.show(batch.Progress{})
+			time.Sleep(time.Second)
+		}
+		m.end(&ended{})
+		if len(warned) != 1 {
+			t.Errorf("warned %d times: %v; want once", len(warned), warned)
+		}
+	})
+}

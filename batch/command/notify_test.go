@@ -1,0 +1,118 @@
+package command
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/report"
+)
+
+// cmdWith adds variables to a command.
+func cmdWith(cmd *exec.Cmd, variables ...string) *exec.Cmd {
+	cmd.Env = append(cmd.Env, variables...)
+	return cmd
+}
+
+// answers is a transport that answers as it is told: a status, or 0 for none.
+type answers struct {
+	statuses []int
+	asked    []time.Time
+}
+
+func (a *answers) RoundTrip(req *http.Request) (*http.Response, error) {
+	status := a.statuses[min(len(a.asked), len(a.statuses)-1)]
+	a.asked = append(a.asked, time.Now())
+	if status == 0 {
+		return nil, errors.New("dial tcp: lookup " + req.URL.Host + ": no such host")
+	}
+	return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: http.NoBody, Request: req}, nil
+}
+
+func TestPost(t *testing.T) {
+	tests := []struct {
+		reason   string
+		statuses []int
+		asked    int
+		err      string
+	}{
+		{"taken", []int{200}, 1, ""},
+		{"Teams says accepted", []int{202}, 1, ""},
+		{"a server in trouble is asked again", []int{503, 429, 200}, 3, ""},
+		{"so is a network", []int{0, 200}, 2, ""},
+		{"refused for good", []int{404, 200}, 1, "answered Not Found"},
+		{"a redirect is not followed", []int{302, 200}, 1, "answered Found"},
+		{"and in the end it is given up", []int{500}, 4, "answered Internal Server Error"},
+		{"without naming the host", []int{0}, 4, "dial tcp: lookup …: no such host"},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			a := &answers{statuses: tt.statuses}
+			client := notifyClient()
+			client.Transport = a
+			err := post(t.Context(), client, "https://hooks.example/very-secret", []byte("{}"))
+			if got := errorText(err); got != tt.err || len(a.asked) != tt.asked {
+				t.Errorf("%s: post = %q after %d requests; want %q after %d", tt.reason, got, len(a.asked), tt.err, tt.asked)
+			}
+		})
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func TestCheckNotify(t *testing.T) {
+	tests := []struct {
+		reason, url, format string
+		ok                  bool
+	}{
+		{"none", "", "plain", true},
+		{"https", "https://hooks.example/secret", "teams", true},
+		{"loopback may do without", "http://127.0.0.1:8080/", "slack", true},
+		{"others may not", "http://hooks.example/secret", "plain", false},
+		{"no host", "https:///secret", "plain", false},
+		{"not a URL", "hooks.example%zzsecret", "plain", false},
+		{"no such shape", "https://hooks.example/secret", "xml", false},
+	}
+	for _, tt := range tests {
+		err := checkNotify(tt.url, tt.format)
+		if (err == nil) != tt.ok || strings.Contains(errorText(err), "secret") {
+			t.Errorf("%s: checkNotify(%q, %q) = %v; want ok %v, and the URL not named", tt.reason, tt.url, tt.format, err, tt.ok)
+		}
+	}
+}
+
+func TestNoticeShapes(t *testing.T) {
+	e := &ended{batch: "<old> laptops", tenant: "t", code: 4, why: "outside the allowed hours", hint: "come again",
+		sum: report.Summary{Path: "r.csv", Lines: 3, Counts: map[checkpoint.Status]int{checkpoint.Accepted: 2, checkpoint.Pending: 1}}}
+	n := newNotice(e, time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC))
+	tests := []struct {
+		format string
+		wants  []string
+	}{
+		{notifyPlain, []string{`"code":4`, `"outcome":"stopped before the end; the same command goes on"`, `"accepted":2`, `"ended":"2026-11-22T06:00:00Z"`}},
+		{notifyTeams, []string{`"contentType":"application/vnd.microsoft.card.adaptive"`, `"type":"message"`, `{"title":"accepted","value":"2"}`}},
+		{notifySlack, []string{`{"text":"*mde-offboard \u0026lt;old\u0026gt; laptops: stopped`, `\naccepted: 2`}},
+	}
+	for _, tt := range tests {
+		b, err := n.body(tt.format)
+		if err != nil || !json.Valid(b) {
+			t.Errorf("body(%s) = %s, %v; want JSON", tt.format, b, err)
+		}
+		for _, want := range tt.wants {
+			if !strings.Contains(string(b), want) {
+				t.Errorf("body(%s) = %s; want %s in it", tt.format, b, want)
+			}
+		}
+	}
+}

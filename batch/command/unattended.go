@@ -1,0 +1,81 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"mde-offboard/batch"
+	"mde-offboard/report"
+)
+
+// watchers are the flags by which a run tells those who are not there, and what
+// serves them.
+type watchers struct {
+	metricsFile  string
+	notifyURL    string
+	notifyFormat string
+
+	metrics *metrics
+	service *service
+	end     ended
+}
+
+// ended is how a run ended, for those who were not there.
+type ended struct {
+	batch, tenant string
+	simulated     bool
+	began         time.Time
+	code          int
+	why, hint     string // empty: it ran to its end
+	idle          bool   // there was nothing to do
+	sum           report.Summary
+	head          string
+}
+
+func (w *watchers) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&w.metricsFile, "metrics-file", "", "write figures to `FILE` in Prometheus' text format, every 15 s and at the end")
+	f.StringVar(&w.notifyURL, "notify", "", "post how the run ended as JSON to `URL`, unless there was nothing to do; better given as MDE_OFFBOARD_NOTIFY, as the URL of a webhook is a secret")
+	f.StringVar(&w.notifyFormat, "notify-format", notifyPlain, "`SHAPE` of what is posted: plain, teams or slack")
+}
+
+// watched runs a job and tells those who are not there how it ended.
+func (a *app) watched(j *job, args []string) (err error) {
+	if err := checkNotify(j.notifyURL, j.notifyFormat); err != nil {
+		return usage{err}
+	}
+	j.end.began = time.Now()
+	j.metrics = &metrics{path: j.metricsFile, began: j.end.began, warn: func(err error) { a.warn(err.Error()) }}
+	j.service = newService(a.Getenv, os.Getpid())
+	defer j.service.close()
+	defer context.AfterFunc(a.Context, j.service.stopping)()
+	j.service.ready()
+	err = a.run(j, args)
+	j.service.rest()
+	a.tellTheEnd(j, err)
+	return err
+}
+
+// tellTheEnd tells the log, the metrics and whoever is to be notified.
+func (a *app) tellTheEnd(j *job, err error) {
+	e := &j.end
+	e.batch, e.code = j.name, a.code
+	if err != nil {
+		e.code, e.hint = codeOf(err)
+		e.why = err.Error()
+	}
+	a.logTheEnd(e)
+	j.metrics.end(e)
+	if !e.idle || e.code != batch.CodeDone {
+		a.notify(j, e)
+	}
+}
+
+// warn says what does not change how the program ends.
+func (a *app) warn(text string) {
+	fmt.Fprintln(a.Stderr, "warning: "+text)
+	a.log.Warn(logNote, "note", text)
+}

@@ -1,0 +1,159 @@
+package command
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// webhook takes what is posted, the second time.
+func webhook(t *testing.T) (url string, posted func() string) {
+	t.Helper()
+	var calls atomic.Int32
+	var body atomic.Value
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1) == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		b, _ := io.ReadAll(r.Body)
+		body.Store(string(b))
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/hook?sig=very-secret", func() string {
+		s, _ := body.Load().(string)
+		return s
+	}
+}
+
+// TestUnattended runs a batch that nobody watches, against faults, and reads all
+// that it leaves for those who come in the morning.
+func TestUnattended(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, append(quick, "--lag", "100ms", "--faults", "lost-after@3,429-seconds@9:1s,408@14")...)
+	ids := r.list("list.csv", 20)
+	url, posted := webhook(t)
+	cmd := r.command(quickRun("list.csv", "--log-format", "json", "--metrics-file", "run.prom", "--max-failures", "100%")...)
+	cmd.Env = append(cmd.Env, "MDE_OFFBOARD_NOTIFY="+url, "MDE_OFFBOARD_SKIP_INVALID=1")
+	code, out := exit(t, cmd)
+	want(t, "a run that nobody watches", code, out, 0)
+
+	events := records(t, out)
+	for msg, fields := range map[string][]string{
+		"note": {"note"}, // of MDE_OFFBOARD_SKIP_INVALID, which is not heeded
+		"plan": {"batch", "list", "lines", "toDo"}, "start": {"batch", "tenant", "application", "agreed", "version"},
+		"outcome": {"batch", "line", "machineId", "status", "attempt", "httpStatus"},
+		"settle":  {"machineId", "status", "machineActionId"}, "hold": {"reason", "until"},
+		"end": {"batch", "code", "accepted", "results", "chain"},
+	} {
+		i := slices.IndexFunc(events, func(e map[string]any) bool { return e["msg"] == msg })
+		if i < 0 {
+			t.Errorf("no event %q in\n%s", msg, out)
+			continue
+		}
+		for _, f := range append(fields, "time", "level") {
+			if _, ok := events[i][f]; !ok {
+				t.Errorf("event %v has no %q", events[i], f)
+			}
+		}
+	}
+	accepted := map[any]bool{}
+	for _, e := range events {
+		if e["status"] == "accepted" {
+			accepted[e["machineId"]] = true
+		}
+	}
+	if len(accepted) != len(ids) {
+		t.Errorf("the log tells of %d accepted devices; want %d", len(accepted), len(ids))
+	}
+	if secret := regexp.MustCompile(`very-secret|opens-nothing|\[mdo-|eyJ|retired`).FindString(out); secret != "" {
+		t.Errorf("the log holds %q", secret)
+	}
+
+	var n notice
+	if err := json.Unmarshal([]byte(posted()), &n); err != nil || n.Batch != "list" || n.Code != 0 || n.Counts["accepted"] != 20 || n.Outcome != "done" || n.Chain == "" {
+		t.Errorf("posted %s (%v); want the batch, its counts and its chain", posted(), err)
+	}
+	path := filepath.Join(r.dir, "run.prom")
+	figures, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFigures(t, string(figures), `mde_offboard_devices{batch="list",status="accepted"} 20`, `mde_offboard_running{batch="list"} 0`,
+		`mde_offboard_exit_code{batch="list"} 0`, `mde_offboard_window_limit{batch="list",window="1s"} 30`)
+	if fi, err := os.Stat(path); runtime.GOOS != "windows" && (err != nil || fi.Mode().Perm() != 0o644) {
+		t.Errorf("the metrics file has mode %v; want one that the collector can read", fi.Mode())
+	}
+
+	before := posted()
+	code, out = exit(t, cmdWith(r.command(quickRun("list.csv", "--log-file", "run.log", "--log-format", "json")...), "MDE_OFFBOARD_NOTIFY="+url))
+	want(t, "a list that is done", code, out, 0, "Nothing is left to do.")
+	if posted() != before {
+		t.Error("a list that is done was posted again; want silence")
+	}
+	logged, err := os.ReadFile(filepath.Join(r.dir, "run.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := records(t, string(logged)); last[len(last)-1]["msg"] != "end" {
+		t.Errorf("the log file ends with %v; want the end", last[len(last)-1])
+	}
+}
+
+// records reads a log of which every line must be JSON.
+func records(t *testing.T, log string) (all []map[string]any) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		var e map[string]any
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("a line of the log is no JSON: %q", line)
+		}
+		all = append(all, e)
+	}
+	if len(all) == 0 {
+		t.Fatal("the log is empty")
+	}
+	return all
+}
+
+// TestUnattendedErrors looks at what is told when a run does not come far.
+func TestUnattendedErrors(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, quick...)
+	if err := os.WriteFile(filepath.Join(r.dir, "bad.csv"), []byte("MachineId,Comment\nlap-0001,retired\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out := exit(t, r.command(quickRun("bad.csv", "--log-format", "json")...))
+	want(t, "a run of a bad list", code, out, 2)
+	var msgs []string
+	for _, e := range records(t, out) {
+		msgs = append(msgs, e["msg"].(string))
+	}
+	if !slices.Equal(msgs, []string{"problem", "end", "error"}) {
+		t.Errorf("events %v; want the problem, the end and the error", msgs)
+	}
+
+	url, posted := webhook(t)
+	for range 2 { // the first one is turned away once, and tried again
+		code, out = exit(t, cmdWith(r.command(quickRun("bad.csv", "--notify-format", "slack")...), "MDE_OFFBOARD_NOTIFY="+url))
+	}
+	want(t, "a run of a bad list", code, out, 2)
+	if !strings.Contains(posted(), `{"text":"*mde-offboard bad: refused before anything was sent*`) {
+		t.Errorf("posted %q; want that the list was refused", posted())
+	}
+
+	code, out = exit(t, cmdWith(r.command(quickRun("bad.csv")...), "MDE_OFFBOARD_NOTIFY=http://hooks.example/very-secret"))
+	want(t, "a webhook without TLS", code, out, 2, "--notify is not a URL that begins with https://")
+	if strings.Contains(out, "very-secret") {
+		t.Errorf("the URL is in what was said: %s", out)
+	}
+}
