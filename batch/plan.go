@@ -104,6 +104,9 @@ func MakePlan(list lister, name string, b checkpoint.Batch, have []checkpoint.Ta
 	if isPortalExport(p.Columns) {
 		p.Notes = append(slices.Clip(p.Notes), "an export of the portal's device list: it holds every device of the tenant, whatever was filtered on the screen")
 	}
+	for _, at := range req.Protect.Idle(req.Inventory) {
+		p.Notes = append(slices.Clip(p.Notes), "protects no device of the inventory: "+at)
+	}
 	p.sayOnce()
 	p.withdraw(m)
 	return p, nil

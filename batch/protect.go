@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -31,6 +32,7 @@ type pattern struct {
 	line int
 	kind string // id, name, tag, group, os
 	text string // lower case
+	glob string // as path.Match takes it
 }
 
 // String is where a pattern stands and what it is.
@@ -108,9 +110,7 @@ func (p *Protection) add(at pattern, text string) error {
 	case strings.ContainsAny(at.text, `,;"`):
 		return fmt.Errorf("%q is neither an id nor a name: the file has one pattern a line, and no columns", text)
 	}
-	if _, err := path.Match(wildcard(at.text), ""); err != nil {
-		return fmt.Errorf("%q: %w", text, err)
-	}
+	at.glob = wildcard.Replace(at.text)
 	p.all = append(p.all, at.kind+":"+at.text)
 	if at.kind == "id" {
 		p.ids[at.text] = at
@@ -121,13 +121,12 @@ func (p *Protection) add(at pattern, text string) error {
 }
 
 // wildcard leaves * and ? their meaning and takes it from the rest of what
-// path.Match knows. A slash is no separator here.
-func wildcard(text string) string {
-	return strings.NewReplacer(`\`, `\\`, `[`, `\[`, "/", "\x00").Replace(text)
-}
+// path.Match knows, so that no pattern is a wrong one. A slash separates nothing
+// here, and becomes something else.
+var wildcard = strings.NewReplacer(`\`, `\\`, `[`, `\[`, "/", "\x00")
 
 func (p pattern) matches(s string) bool {
-	ok, _ := path.Match(wildcard(p.text), strings.ReplaceAll(strings.ToLower(s), "/", "\x00"))
+	ok, _ := path.Match(p.glob, strings.ReplaceAll(strings.ToLower(s), "/", "\x00"))
 	return ok
 }
 
@@ -173,6 +172,26 @@ func (p *Protection) Covers(id, name string, d *Device) string {
 		}
 	}
 	return ""
+}
+
+// Idle are the patterns that protect no device of the inventory, in words: the
+// device may have left it, or the pattern is misspelt.
+func (p *Protection) Idle(inv *Inventory) (idle []string) {
+	if p == nil || inv == nil {
+		return nil
+	}
+	for id, at := range p.ids {
+		if _, ok := inv.Find(id); !ok {
+			idle = append(idle, at.String())
+		}
+	}
+	slices.Sort(idle)
+	for _, at := range p.others {
+		if !slices.ContainsFunc(inv.devices, func(d Device) bool { return at.covers("", &d) }) {
+			idle = append(idle, at.String())
+		}
+	}
+	return idle
 }
 
 // needsInventory finds a pattern that nothing but the inventory can judge, or

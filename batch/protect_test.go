@@ -3,6 +3,7 @@ package batch
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,6 +103,23 @@ func TestProtectionUTF16(t *testing.T) {
 	p, err := ReadProtection([]string{protectFile(t, text)})
 	if err != nil || p.Covers("", "srv-1", nil) == "" {
 		t.Errorf("ReadProtection of UTF-16 = %+v, %v; want srv-* to be read", p, err)
+	}
+}
+
+// TestProtectionIdle names the patterns that match nothing, which may be misspelt.
+func TestProtectionIdle(t *testing.T) {
+	path := protectFile(t, "lap-*\nsvr-*\nos:windows*\ntag:x\n"+device("a")+"\n"+device("b"))
+	p, err := ReadProtection([]string{path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inv := NewInventory(noon, []Device{{ID: device("a"), Name: "lap-1", Platform: "Windows11"}})
+	want := []string{device("b") + " (" + path + ":6)", "svr-* (" + path + ":2)", "tag:x (" + path + ":4)"}
+	if got := p.Idle(inv); !slices.Equal(got, want) {
+		t.Errorf("Idle = %q; want %q", got, want)
+	}
+	if got := p.Idle(nil); got != nil {
+		t.Errorf("Idle without an inventory = %q; want none", got)
 	}
 }
 
