@@ -27,6 +27,7 @@ type world struct {
 	clock *Clock
 	opt   Options
 	req   Request
+	stop  func() // interrupts the run, if it was made stoppable
 }
 
 var both = []quota.Window{{Limit: 100, Per: time.Minute}, {Limit: 1500, Per: time.Hour}}

@@ -11,9 +11,11 @@ import (
 // on: after a hold, in an outage, and after a token that was refused, a burst of
 // calls would only be turned away together.
 func (r *Runner) probe() {
-	r.probing = true
-	r.epoch++
-	r.asking = 0
+	if !r.probing {
+		r.probing = true
+		r.epoch++
+		r.asking = 0
+	}
 }
 
 // launched and landed count the calls of the epoch.
@@ -22,20 +24,24 @@ func (r *Runner) launched(w *work) {
 	r.asking++
 }
 
-func (r *Runner) landed(w *work) (current bool) {
-	if w.epoch != r.epoch {
-		return false
+func (r *Runner) landed(w *work) {
+	if w.epoch == r.epoch {
+		r.asking--
 	}
-	r.asking--
-	return true
 }
+
+// stale says whether a call left before calls began to go one at a time, and so
+// has nothing new to tell.
+func (r *Runner) stale(w *work) bool { return r.probing && w.epoch != r.epoch }
 
 // heed learns from the end of a call how it stands with Defender.
 func (r *Runner) heed(w *work, v verdict) {
-	current := r.landed(w)
+	r.landed(w)
 	switch {
 	case v.next == outage:
-		r.outage("Defender cannot be reached: " + v.word)
+		if !r.stale(w) {
+			r.outage("Defender cannot be reached: " + v.word)
+		}
 		return
 	case v.word == "": // it did not leave
 		return
@@ -44,9 +50,7 @@ func (r *Runner) heed(w *work, v verdict) {
 	switch {
 	case v.answered:
 		r.out.since, r.out.tries = time.Time{}, 0
-		if current {
-			r.probing = false
-		}
+		r.probing = r.stale(w)
 	case v.next == ready: // turned away
 		r.probe()
 	}
@@ -79,7 +83,7 @@ func (r *Runner) inDoubt(w *work) {
 	if w.Status != checkpoint.InDoubt {
 		return
 	}
-	if r.doubtsRow++; r.doubtsRow >= doubtsInRow {
+	if r.doubtsRow++; r.doubtsRow >= doubtsInRow && !r.stale(w) {
 		r.outage("no answer arrives, and calls may have taken effect")
 	}
 }

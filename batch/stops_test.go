@@ -1,0 +1,224 @@
+package batch
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/quota"
+	"mde-offboard/batch/simulator"
+)
+
+// magicIDs are n device ids with a fate.
+func magicIDs(prefix string, n int) (ids []string) {
+	for i := range n {
+		ids = append(ids, fmt.Sprintf("%s%032x", prefix, i))
+	}
+	return ids
+}
+
+// TestStops: what ends a run before its end, with which code, and what that
+// leaves.
+func TestStops(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		sim     simulator.Options
+		ids     []string
+		change  func(*world)
+		code    int
+		why     string // part of the reason that is given
+		hint    string // part of the hint
+		pending int    // at least
+		marked  int    // devices that are refused or failed, at most
+		most    int    // calls at most; 0: no matter
+		spends  bool   // attempts of devices that are pending may be spent
+		reason  string
+	}{
+		{name: "401 for good", sim: simulator.Options{Faults: "401-all@5"}, code: CodeGuard, why: "fresh token", hint: "permissions",
+			pending: 15, most: 4 + 20 + 1, reason: "a fresh token is tried once, by one call"},
+		{name: "403 for all", sim: simulator.Options{Faults: "403-all"}, code: CodeGuard, why: "10 devices in a row were forbidden", hint: "permissions",
+			pending: 10, marked: 29, most: 29, reason: "ten in a row are not the devices' fault"},
+		{name: "403 for all, from the middle on", sim: simulator.Options{Faults: "403-all@15"}, change: func(w *world) { w.opt.MaxFailures.Percent = 100 }, code: CodeGuard, why: "10 devices in a row were forbidden",
+			pending: 1, marked: 25, reason: "the permission was taken away"},
+		{name: "404 for all", ids: magicIDs("dead0404", 60), code: CodeGuard, why: "10 devices in a row are not known", hint: "tenant",
+			pending: 20, marked: 40, spends: true, reason: "the wrong tenant, or the wrong list"},
+		{name: "another device's id", sim: simulator.Options{Faults: "otherdevice@5"}, code: CodeGuard, why: "for another device", hint: "goes on",
+			pending: 1, reason: "something is badly wrong"},
+		{name: "redirected for ever", sim: simulator.Options{Faults: "redirect"}, code: CodeStopped, why: "no answer of Defender's for 30m", hint: "goes on",
+			pending: 40, reason: "a redirect is never followed"},
+		{name: "a proxy for ever", sim: simulator.Options{Faults: "proxy-407"}, code: CodeStopped, why: "no answer of Defender's for 30m", pending: 40,
+			reason: "an outage, and no device is marked"},
+		{name: "down for good", change: func(w *world) { w.atPost(10, func() { w.sim.SetDown(true) }) }, code: CodeStopped, why: "no answer of Defender's for 30m",
+			pending: 21, most: 19, reason: "no connection is had"},
+		{name: "down from the start", change: func(w *world) { w.opt.MaxOutage = time.Minute; w.downAfterLogin() }, code: CodeStopped, why: "no answer of Defender's for 1m",
+			pending: 40, most: 1, reason: "not even the first look is possible"},
+		{name: "hangs for ever", sim: simulator.Options{Faults: "hang-before,actions/hang-before"}, code: CodeStopped, why: "no answer of Defender's for 30m", pending: 40,
+			reason: "the first look hangs, and no device is called"},
+		{name: "calls hang for ever", sim: simulator.Options{Faults: "hang-before"}, code: CodeStopped, why: "no answer of Defender's for 30m", most: 60, spends: true,
+			reason: "calls one by one, and not for ever"},
+		{name: "too many failures", sim: simulator.Options{}, ids: append(devices(30), magicIDs("dead0400", 10)...), code: CodeGuard, why: "more than --max-failures 10% allows", hint: "acknowledges",
+			marked: 10, reason: "the threshold of the user"},
+		{name: "reads are refused", sim: simulator.Options{Roles: []string{"Machine.Offboard"}}, code: CodeError, why: "may not be read", hint: "Machine.Read.All",
+			pending: 40, most: 1, reason: "nothing is called that could not be looked up"},
+		{name: "interrupted", change: func(w *world) { w.atPost(5, w.stop) }, code: CodeStopped, why: "interrupted", pending: 15, most: 24,
+			reason: "calls in flight are waited for, and nothing new is sent"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, tt.sim)
+				ids := tt.ids
+				if ids == nil {
+					ids = devices(40)
+				}
+				ctx := w.stoppable()
+				if tt.change != nil {
+					tt.change(w)
+				}
+				end, err := w.tryRun(ctx, ids)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b := w.judge(end, false)
+				if end.stop == nil || end.code != tt.code || !strings.Contains(end.stop.Why, tt.why) || !strings.Contains(end.stop.Hint, tt.hint) {
+					t.Errorf("run = code %d, %+v; want %d, …%s…, hint …%s…: %s", end.code, end.stop, tt.code, tt.why, tt.hint, tt.reason)
+				}
+				if n := end.counts[checkpoint.Pending]; n < tt.pending {
+					t.Errorf("%d pending; want at least %d: %s", n, tt.pending, tt.reason)
+				}
+				if n := end.counts[checkpoint.Refused] + end.counts[checkpoint.Failed]; n > tt.marked {
+					t.Errorf("%d devices refused or failed; want at most %d: %s", n, tt.marked, tt.reason)
+				}
+				calls := 0
+				if k := b.Calls[simulator.KindOffboard]; k != nil {
+					calls = k.Calls
+				}
+				if tt.most > 0 && calls > tt.most {
+					t.Errorf("%d calls; want at most %d: %s", calls, tt.most, tt.reason)
+				}
+				for _, task := range end.tasks {
+					if task.Status == checkpoint.Pending && task.Attempts > 0 && !tt.spends {
+						t.Errorf("device %s is pending with %d attempts spent; want none: %s", task.Device, task.Attempts, tt.reason)
+					}
+				}
+			})
+		})
+	}
+}
+
+// stoppable is a context that stop ends, once the tasks are written.
+func (w *world) stoppable() context.Context {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	w.stop = cancel
+	return ctx
+}
+
+// downAfterLogin takes the API away and leaves the authority.
+func (w *world) downAfterLogin() { w.wire.leaving = refuseAll }
+
+// TestGoesOnAfterAStop: the same command goes on where the cause is gone.
+func TestGoesOnAfterAStop(t *testing.T) {
+	for _, tt := range []struct {
+		faults string
+		down   int64 // from this call on the API is down, until the run has stopped
+		why    string
+	}{
+		{"otherdevice@5", 0, "the device of the wrong answer has its action, which is found"},
+		{"proxy-403=30", 0, "the proxy lets calls through again"},
+		{"hang-before=28", 0, "what hung has not happened, which shows after a while"},
+		{"", 7, "there is a connection again"},
+	} {
+		t.Run(fmt.Sprint(tt.faults, tt.down), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{Faults: tt.faults, Lag: 110 * time.Second, Repeat: simulator.RepeatSecond})
+				w.opt.MaxOutage = 3 * time.Minute
+				if tt.down > 0 {
+					w.atPost(tt.down, func() { w.sim.SetDown(true) })
+				}
+				ids := devices(30)
+				if end := w.run(ids); end.code != CodeGuard && end.code != CodeStopped {
+					t.Fatalf("the first run ended with %d (%v); want it stopped", end.code, end.stop)
+				}
+				w.sim.SetDown(false)
+				end := w.run(ids)
+				w.judge(end, false)
+				if end.code != CodeDone || end.counts[checkpoint.Accepted] != 30 {
+					t.Errorf("code %d, counts %v, stop %v; want 0 and all accepted: %s", end.code, end.counts, end.stop, tt.why)
+				}
+			})
+		})
+	}
+}
+
+// TestAuthorization: tokens that die on the way.
+func TestAuthorization(t *testing.T) {
+	t.Run("five minutes of life over hours", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, simulator.Options{TokenLife: 5 * time.Minute, PerMinute: 1, PerHour: 60})
+			w.opt.Windows = []quota.Window{{Limit: 1, Per: time.Minute}}
+			end := w.run(devices(150))
+			b := w.judge(end, false)
+			if end.code != CodeDone || b.Calls[simulator.KindOffboard].ByStatus["401"] > 0 || b.Tokens < 30 {
+				t.Errorf("code %d (%v), %d tokens, answers %v; want 0, one about every five minutes, no 401", end.code, end.stop, b.Tokens, b.Calls[simulator.KindOffboard].ByStatus)
+			}
+		})
+	})
+	for _, tt := range []struct {
+		name   string
+		revoke func(*simulator.Server)
+	}{
+		{"revoked", (*simulator.Server).Revoke},
+		{"challenged", (*simulator.Server).RevokeCAE},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{LatencyMin: 100 * time.Millisecond, LatencyMax: time.Second})
+				w.atPost(25, func() { tt.revoke(w.sim) })
+				end := w.run(devices(60))
+				b := w.judge(end, false)
+				refused := b.Calls[simulator.KindOffboard].ByStatus["401"]
+				if end.code != CodeDone || end.counts[checkpoint.Accepted] != 60 || refused == 0 || refused > 20 {
+					t.Errorf("code %d (%v), counts %v, %d answers of 401; want 0, all accepted, no more than were in flight", end.code, end.stop, end.counts, refused)
+				}
+				for _, task := range end.tasks {
+					if task.Attempts != 1 {
+						t.Errorf("device %s: %d attempts spent; want 1, since a 401 spends none", task.Device, task.Attempts)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestBackoff: new attempts of a device come later and later, and varied by the
+// seed.
+func TestBackoff(t *testing.T) {
+	gaps := func(t *testing.T, seed int64) (gaps []time.Duration) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, simulator.Options{Faults: "500-before"})
+			w.opt.Seed = seed
+			end := w.run(devices(1))
+			b := w.judge(end, false)
+			task, at := end.tasks[0], b.Arrivals(simulator.KindOffboard)
+			if task.Status != checkpoint.Failed || task.Attempts != 5 || len(at) != 5 || end.code != CodeIncomplete {
+				t.Fatalf("run = %s after %d attempts, %d calls, code %d; want failed after 5, 5, 3", task.Status, task.Attempts, len(at), end.code)
+			}
+			for i := range at[1:] {
+				gaps = append(gaps, at[i+1].Sub(at[i])-w.opt.Timeout-w.opt.SettleWait)
+			}
+		})
+		return gaps
+	}
+	one, two, other := gaps(t, 1), gaps(t, 1), gaps(t, 2)
+	for i, gap := range one {
+		if want := time.Second << (i + 1); gap < want*8/10 || gap > want*12/10+2*time.Second {
+			t.Errorf("new attempt %d came %v after the settle wait; want about %v", i+2, gap, want)
+		}
+	}
+	if fmt.Sprint(one) != fmt.Sprint(two) || fmt.Sprint(one) == fmt.Sprint(other) {
+		t.Errorf("seed 1: %v, again %v, seed 2: %v; want the first two alike, the third not", one, two, other)
+	}
+}
