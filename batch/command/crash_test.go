@@ -50,6 +50,7 @@ type rig struct {
 	path string
 	env  []string
 	url  string
+	sim  *exec.Cmd
 	http *http.Client
 }
 
@@ -69,6 +70,7 @@ func newRig(t *testing.T, flags ...string) *rig {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	r.sim = cmd
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
