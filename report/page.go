@@ -4,10 +4,8 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"html/template"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -132,7 +130,7 @@ func (a *audit) total() int { return a.sum.Lines + a.sum.Gone }
 func (p *page) count(a *audit) {
 	total := a.total()
 	var said, sum []string
-	x := 0.0
+	p.Segments = segments(a.sum.Counts, total)
 	p.Filters = []filter{{-1, "", "All", thousands(total)}}
 	for i, s := range statuses {
 		n := a.sum.Counts[s]
@@ -142,9 +140,6 @@ func (p *page) count(a *audit) {
 		}
 		said = append(said, thousands(n)+" "+word(s))
 		sum = append(sum, thousands(n))
-		w := 1000 * float64(n) / float64(total)
-		p.Segments = append(p.Segments, segment{string(s), short(x), short(w)})
-		x += w
 		p.Filters = append(p.Filters, filter{i, string(s), word(s), thousands(n)})
 	}
 	p.Lede = "The list has no devices."
@@ -173,6 +168,27 @@ func (p *page) count(a *audit) {
 	p.Tracked = slices.ContainsFunc(a.runs, func(r checkpoint.Run) bool { return r.What == "track" })
 }
 
+// segments are the shares as a bar of 1,000 units. None is so small that it
+// cannot be seen.
+func segments(counts map[checkpoint.Status]int, total int) (all []segment) {
+	const least = 5
+	widths, sum := map[checkpoint.Status]float64{}, 0.0
+	for _, s := range statuses {
+		if n := counts[s]; n > 0 {
+			widths[s] = max(least, 1000*float64(n)/float64(total))
+			sum += widths[s]
+		}
+	}
+	x := 0.0
+	for _, s := range statuses {
+		if w := widths[s] * 1000 / sum; w > 0 {
+			all = append(all, segment{string(s), short(x), short(w)})
+			x += w
+		}
+	}
+	return all
+}
+
 // who is everybody who ran the batch, and where.
 func (a *audit) who() (all []string) {
 	for _, r := range a.runs {
@@ -196,153 +212,6 @@ func (a *audit) span() (from, to string) {
 		return human(a.runs[0].Started), human(last.Alive) + " (no end was written)"
 	}
 	return human(a.runs[0].Started), human(last.Ended)
-}
-
-// reasonRows show the most frequent reasons and say how many are left out.
-func reasonRows(reasons []reason) (rows []reasonRow) {
-	const most = 50
-	largest := 1
-	for _, r := range reasons {
-		largest = max(largest, r.devices)
-	}
-	rest, kinds := 0, 0
-	for i, r := range reasons {
-		if i >= most {
-			rest, kinds = rest+r.devices, kinds+1
-			continue
-		}
-		answer := strings.TrimSpace(r.code)
-		if r.http != 0 {
-			answer = strings.TrimSpace(fmt.Sprintf("%d %s", r.http, r.code))
-		}
-		message := visible(clip(r.message, 300))
-		if r.why == r.message {
-			message = ""
-		}
-		rows = append(rows, reasonRow{string(r.status), word(r.status), visible(answer), visible(clip(r.why, 300)), message,
-			thousands(r.devices), short(max(1, 120*float64(r.devices)/float64(largest)))})
-	}
-	if kinds > 0 {
-		rows = append(rows, reasonRow{Class: "skipped", Status: "others", Why: plural(kinds, "other reason"), Count: thousands(rest), Bar: "1"})
-	}
-	return rows
-}
-
-// runRow tells of a run: who began it, how it was agreed to and how it ended.
-func (a *audit) runRow(i int) runRow {
-	r := a.runs[i]
-	row := runRow{Started: human(r.Started), What: visible(r.What), Who: visible(r.Who + " on " + r.Host), Agreed: visible(r.Agreed),
-		Plan: a.planOf(r), Version: visible(r.Version), PID: r.PID, Calls: a.callsOf(r)}
-	if r.Ended.IsZero() {
-		row.Lasted = "last sign of life after " + lasting(r.Alive.Sub(r.Started))
-		row.Ended = "No end was written: it is still at work, or it was killed."
-		return row
-	}
-	row.Lasted = lasting(r.Ended.Sub(r.Started))
-	row.Ended = fmt.Sprintf("Ended %s: %s (exit code %d)", human(r.Ended), visible(r.Why), r.Code)
-	if r.Code < 0 {
-		row.Ended = fmt.Sprintf("Last seen %s: %s", human(r.Ended), visible(r.Why))
-	}
-	return row
-}
-
-// callsOf says how many calls a run made, kind by kind.
-func (a *audit) callsOf(r checkpoint.Run) string {
-	kinds, unanswered := map[string]int{}, 0
-	count := func(attempts []checkpoint.Attempt) {
-		for _, at := range attempts {
-			if at.Run != r.ID || !at.Sent && !at.Over.IsZero() {
-				continue
-			}
-			if kinds[at.Kind]++; at.Status == 0 {
-				unanswered++
-			}
-		}
-	}
-	for _, attempts := range a.attempts {
-		count(attempts)
-	}
-	for _, attempts := range a.about {
-		count(attempts)
-	}
-	if len(kinds) == 0 {
-		return "No calls"
-	}
-	var said []string
-	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		said = append(said, plural(kinds[kind], visible(kind)+" call"))
-	}
-	text := enumerate(said)
-	if unanswered > 0 {
-		text += fmt.Sprintf(", %s of them without an answer", thousands(unanswered))
-	}
-	return text
-}
-
-// planOf is the digest of the plan that a run was started with: the last one
-// that was written before it.
-func (a *audit) planOf(r checkpoint.Run) (digest string) {
-	if r.What != "run" {
-		return ""
-	}
-	for _, p := range a.plans {
-		if !p.at.After(r.Started) {
-			digest = p.PlanDigest
-		}
-	}
-	return visible(digest)
-}
-
-// facts are where and what the batch is.
-func (a *audit) facts() []fact {
-	b := a.batch
-	facts := []fact{
-		{"Tenant", b.Key.Tenant, true}, {"Application", b.Key.Application, true},
-		{"Cloud", b.Key.Cloud, false}, {"Host of the calls", b.Host, true},
-		{"List", b.List, false}, {"SHA-256 of the list", b.ListDigest, true},
-		{"Digest of the last plan", b.PlanDigest, true}, {"Batch made", human(b.Created), false},
-		{"Events in its chain", thousands(int(b.Events)), false}, {"Head of the chain", b.Head, true},
-	}
-	if b.Closed != "" {
-		facts = append(facts, fact{"Closed", b.Closed, false})
-	}
-	for i, f := range facts {
-		if facts[i].Value = visible(f.Value); f.Value == "" {
-			facts[i].Value, facts[i].Code = "not known", false
-		}
-	}
-	return facts
-}
-
-// settingRows show the settings of a plan by name.
-func settingRows(options string) (rows []fact) {
-	var settings map[string]any
-	if json.Unmarshal([]byte(options), &settings) != nil {
-		return nil
-	}
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		rows = append(rows, fact{visible(name), visible(settingText(settings[name])), false})
-	}
-	return rows
-}
-
-func settingText(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case bool:
-		if v {
-			return "yes"
-		}
-		return "no"
-	case []any:
-		var all []string
-		for _, e := range v {
-			all = append(all, settingText(e))
-		}
-		return strings.Join(all, ", ")
-	}
-	return fmt.Sprint(v)
 }
 
 // visible makes characters that are not seen but change what is seen, such as

@@ -96,7 +96,7 @@ func screenshot(t *testing.T, b *browser) {
 	p := b.tab(t)
 	p.must("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": "light"}}}, nil)
 	p.open(pageOf(t, w), 1280)
-	p.must("Emulation.setDeviceMetricsOverride", map[string]any{"width": 1280, "height": 1420, "deviceScaleFactor": 1, "mobile": false}, nil)
+	p.must("Emulation.setDeviceMetricsOverride", map[string]any{"width": 1280, "height": 1640, "deviceScaleFactor": 1, "mobile": false}, nil)
 	var shot struct {
 		Data []byte `json:"data"`
 	}
