@@ -175,15 +175,17 @@ func (a *app) planned(j *job, s *connected) (open *batch.Open, plan *batch.Plan,
 		return open, nil, stop
 	}
 	req := j.req
-	if plan, err = j.makePlan(open, req); err != nil || plan.Nothing() {
-		return open, plan, err // without a call
+	if open.Batch.ID != 0 {
+		if plan, err = j.makePlan(open, req); err != nil || plan.Nothing() {
+			return open, plan, err // without a call
+		}
 	}
 	opt, err := a.readingHours(j, s)
 	if err != nil {
 		return open, nil, err
 	}
 	if !j.noInventory {
-		if req.Inventory, err = s.Inventory(a.Context, a.what(j), opt, func(text string) { a.say("%s; trying again …", text) }); err != nil {
+		if req.Inventory, err = s.Inventory(a.Context, j.what(), opt, func(text string) { a.say("%s; trying again …", text) }); err != nil {
 			return open, nil, err
 		}
 	}
@@ -198,7 +200,8 @@ func (a *app) planned(j *job, s *connected) (open *batch.Open, plan *batch.Plan,
 	return open, plan, err
 }
 
-func (a *app) what(j *job) string {
+// what is what the run of calls is called in the checkpoint.
+func (j *job) what() string {
 	if j.planning {
 		return "plan"
 	}

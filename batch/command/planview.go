@@ -56,7 +56,10 @@ func (a *app) showList(j *job, p *batch.Plan) {
 // showInventory says against what the devices were checked.
 func (a *app) showInventory(p *batch.Plan) {
 	inv := p.Request.Inventory
-	if inv == nil {
+	switch {
+	case inv == nil && p.ToDo == 0:
+		return
+	case inv == nil:
 		if p.Nothing() {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -108,9 +109,10 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	if j.opt.MaxFailures, err = parseThreshold(j.maxFailures); err != nil {
 		return usage{err}
 	}
-	if len(j.req.Comment) > input.MaxComment {
-		return usage{fmt.Errorf("--comment has %d characters; Defender takes %d with the tag", len(j.req.Comment), input.MaxComment)}
+	if n := len(utf16.Encode([]rune(j.req.Comment))); n > input.MaxComment {
+		return usage{fmt.Errorf("--comment has %d characters; Defender takes %d with the tag", n, input.MaxComment)}
 	}
+	j.req.Comment = strings.TrimSpace(j.req.Comment) // a blank one is none
 	if j.files, err = input.Expand(args); err != nil {
 		return usage{err}
 	}
@@ -209,6 +211,9 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 	}
 	how, err := a.agree(j, s, plan)
 	if err != nil {
+		if j.opt.Canary > 0 { // which has been sent
+			err = &batch.Stop{Why: fmt.Sprintf("not agreed to: it stays with the first %d", j.opt.Canary), Code: batch.CodeStopped, Hint: "the same command goes on"}
+		}
 		return false, err
 	}
 	if inv := plan.Request.Inventory; inv != nil && s.Clock.Now().Sub(inv.At) > inventoryLife {
