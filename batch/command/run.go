@@ -187,6 +187,7 @@ func (a *app) run(j *job, args []string) error {
 	for again := true; again && err == nil; {
 		again, err = a.stage(j, s)
 	}
+	a.retire(j, s)
 	return err
 }
 

@@ -18,6 +18,7 @@ type watchers struct {
 	metricsFile  string
 	notifyURL    string
 	notifyFormat string
+	retention    days
 
 	metrics *metrics
 	service *service
@@ -40,6 +41,7 @@ func (w *watchers) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&w.metricsFile, "metrics-file", "", "write figures to `FILE` in Prometheus' text format, every 15 s and at the end")
 	f.StringVar(&w.notifyURL, "notify", "", "post how the run ended as JSON to `URL`, unless there was nothing to do; better given as MDE_OFFBOARD_NOTIFY, as the URL of a webhook is a secret")
 	f.StringVar(&w.notifyFormat, "notify-format", notifyPlain, "`SHAPE` of what is posted: plain, teams or slack")
+	f.Var(&w.retention, "retention", "forget batches of the tenant that nobody has touched for `D`, such as 90d; their reports are kept beside the checkpoint, in forgotten (default: never)")
 }
 
 // watched runs a job and tells those who are not there how it ended.
