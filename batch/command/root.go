@@ -180,6 +180,8 @@ func codeOf(err error) (code int, hint string) {
 		code, hint = batch.CodeUsage, "mde-offboard --help lists the commands"
 	case errors.Is(err, checkpoint.ErrDamaged):
 		hint = "nothing was sent. If this checkpoint cannot be restored, start with another one (--checkpoint FILE): actions that exist are looked up first"
+	case errors.Is(err, checkpoint.ErrDisk):
+		hint = "nothing that was answered is lost; make space and run the same command again"
 	}
 	if hint == "" {
 		hint = hintOf(err)
