@@ -17,6 +17,10 @@ type TrackOptions struct {
 	Every      time.Duration // between two looks, while actions are fresh
 	UntilFinal bool          // look until every action is final or missing
 	For        time.Duration // and no longer than this; with it alone, too, it looks again
+	// Inventory says to keep at the end what the inventory says of each device:
+	// evidence of how it is, and no proof of why.
+	Inventory bool
+	Note      func(string) // told when Defender cannot be reached; may be nil
 }
 
 // next is how long to wait for the next look: a tenth of the age of the youngest
@@ -47,8 +51,12 @@ func (s *Session) Track(ctx context.Context, name string, t TrackOptions, opt Op
 	if err := s.recover(ctx, b.ID, func(run checkpoint.Run) (bool, error) { return run.What == whatTrack, nil }); err != nil {
 		return Tracking{}, nil, err
 	}
-	w := &tracker{watcher: s.watcher(b, &opt), s: s, opt: t, show: show}
+	w := &tracker{watcher: s.watcher(b, &opt), s: s, how: t, show: show}
+	w.note = t.Note
 	state, stop, err := w.watch(ctx)
+	if err == nil && stop == nil && t.Inventory {
+		stop, err = w.inventory(ctx)
+	}
 	if err == nil && w.run != 0 {
 		why, code := "done", state.Code()
 		if stop != nil {
@@ -80,7 +88,7 @@ func (s *Session) known(ctx context.Context, name string) (b checkpoint.Batch, e
 type tracker struct {
 	*watcher
 	s    *Session
-	opt  TrackOptions
+	how  TrackOptions
 	show func(Tracking)
 }
 
@@ -95,13 +103,13 @@ func (w *tracker) watch(ctx context.Context) (state Tracking, stop *Stop, err er
 			}
 			return state, readStop(err), nil
 		}
-		left := w.opt.For - time.Since(began)
-		if state.Open == 0 || !w.opt.UntilFinal && w.opt.For == 0 || w.opt.For > 0 && left <= 0 {
+		left := w.how.For - time.Since(began)
+		if state.Open == 0 || !w.how.UntilFinal && w.how.For == 0 || w.how.For > 0 && left <= 0 {
 			w.tell(state)
 			return state, nil, nil
 		}
-		d := w.opt.next(state.Youngest)
-		if w.opt.For > 0 {
+		d := w.how.next(state.Youngest)
+		if w.how.For > 0 {
 			d = min(d, left) // a last look when the time is up
 		}
 		state.Next = w.clock.Now().Add(d)
@@ -126,10 +134,8 @@ func (w *tracker) round(ctx context.Context) (state Tracking, err error) {
 	}
 	changed := 0
 	if slices.ContainsFunc(tasks, func(t checkpoint.Task) bool { return isOpen(&t) }) {
-		if w.run == 0 {
-			if err := w.begin(w.s, whatTrack, "changes nothing"); err != nil {
-				return state, err
-			}
+		if err := w.begun(); err != nil {
+			return state, err
 		}
 		if changed, err = w.look(ctx, tasks); err != nil {
 			return tally(tasks, w.serverTime(w.clock.Now())), err
@@ -138,6 +144,54 @@ func (w *tracker) round(ctx context.Context) (state Tracking, err error) {
 	state = tally(tasks, w.serverTime(w.clock.Now()))
 	state.Batch, state.Simulated, state.Changed = w.about.Name, w.about.Simulated, changed
 	return state, nil
+}
+
+// begun begins the run if it has not begun: one that has nothing to ask leaves
+// nothing behind.
+func (w *tracker) begun() error {
+	if w.run != 0 {
+		return nil
+	}
+	return w.begin(w.s, whatTrack, "changes nothing")
+}
+
+// inventory keeps what the inventory says of each device with an action.
+func (w *tracker) inventory(ctx context.Context) (*Stop, error) {
+	inv, err := w.s.Inventory(ctx, whatTrack, *w.opt, w.how.Note)
+	if err != nil {
+		return asStop(err), nil
+	}
+	tasks, err := w.tasks()
+	if err != nil {
+		return nil, err
+	}
+	var changes []change
+	for i := range tasks {
+		t := &tasks[i]
+		if health := healthOf(inv, t.Device); tracked(t) && health != t.Health {
+			changes = append(changes, change{t, checkpoint.TaskChange{N: t.N, Health: &health}})
+		}
+	}
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	if err := w.begun(); err != nil {
+		return nil, err
+	}
+	_, err = w.write(changes)
+	return nil, err
+}
+
+// healthOf is the inventory's word on a device.
+func healthOf(inv *Inventory, device string) string {
+	d, ok := inv.Find(device)
+	switch {
+	case !ok:
+		return "not in the inventory"
+	case d.LastSeen.IsZero():
+		return d.Health
+	}
+	return d.Health + ", last seen " + d.LastSeen.UTC().Format(time.RFC3339)
 }
 
 // readStop says why a command ends that could not read actions.

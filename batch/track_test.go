@@ -441,3 +441,46 @@ func TestTrackNext(t *testing.T) {
 		}
 	}
 }
+
+// TestTrackInventory keeps what the inventory says of each device, and writes
+// it again only when it has changed.
+func TestTrackInventory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ids := devices(3)
+		seen := time.Now().Add(-48 * time.Hour)
+		w := newWorld(t, simulator.Options{Seed: 1, Pending: time.Minute, Machines: []simulator.Machine{
+			{ID: ids[0], HealthStatus: "Inactive", LastSeen: seen}, {ID: ids[1], LastSeen: seen}}})
+		w.run(ids)
+		end := w.track(t.Context(), TrackOptions{Every: time.Minute, UntilFinal: true, Inventory: true})
+		if end.Code() != CodeDone || end.stop != nil {
+			t.Fatalf("Track() = %+v, %v; want all succeeded", end.Tracking, end.stop)
+		}
+		want := map[string]string{ids[0]: "Inactive, last seen 1999-12-30T00:00:00Z", ids[1]: "Active, last seen 1999-12-30T00:00:00Z", ids[2]: "not in the inventory"}
+		events := w.events()
+		for device, task := range w.tasks() {
+			if task.Health != want[device] {
+				t.Errorf("device %s: health %q; want %q", device, task.Health, want[device])
+			}
+		}
+		w.track(t.Context(), TrackOptions{Every: time.Minute, UntilFinal: true, Inventory: true})
+		if got := w.events(); got != events {
+			t.Errorf("%d events were written of what has not changed; want none", got-events)
+		}
+	})
+}
+
+// events is the length of the batch's chain.
+func (w *world) events() (n int64) {
+	w.t.Helper()
+	err := w.store().View(w.t.Context(), func(r checkpoint.Reader) error {
+		all, err := r.Batches()
+		if err == nil {
+			n = all[0].Events
+		}
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}

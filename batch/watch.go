@@ -210,6 +210,7 @@ func (w *watcher) write(changes []change) (written int, err error) {
 		for _, c := range kept {
 			set(&c.task.Action, c.to.Action)
 			set(&c.task.Reason, c.to.Reason)
+			set(&c.task.Health, c.to.Health)
 		}
 		written += len(kept)
 	}

@@ -21,9 +21,13 @@ func (a *app) rehearse(j *job) error {
 	if err != nil {
 		return err
 	}
-	sim, err := simulator.New(simulator.Options{Seed: 1, Machines: machines, Faults: j.faults,
+	opt := simulator.Options{Seed: 1, Machines: machines, Faults: j.faults,
 		PerMinute: j.perMinute, PerHour: j.perHour, Minute: j.minute, Hour: j.hour, SharedBudget: j.opt.SharedBudget,
-		LatencyMin: 10 * time.Millisecond, LatencyMax: 60 * time.Millisecond, Lag: time.Second})
+		LatencyMin: 10 * time.Millisecond, LatencyMax: 60 * time.Millisecond, Lag: time.Second}
+	if j.track { // then the devices are online
+		opt.Pending, opt.Running = 2*time.Second, time.Second
+	}
+	sim, err := simulator.New(opt)
 	if err != nil {
 		return usage{err}
 	}

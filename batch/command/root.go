@@ -124,7 +124,7 @@ Then do it:                       mde-offboard run LIST.csv`,
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	a.global.addFlags(root.PersistentFlags())
-	root.AddCommand(a.runCommand(), a.planCommand(), a.resolveCommand(), a.statusCommand(), a.reportCommand(), a.simulateCommand(), a.verifyCommand(), a.forgetCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.planCommand(), a.resolveCommand(), a.statusCommand(), a.trackCommand(), a.cancelCommand(), a.reportCommand(), a.simulateCommand(), a.verifyCommand(), a.forgetCommand(), a.versionCommand())
 	return root
 }
 

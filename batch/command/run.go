@@ -41,6 +41,7 @@ type job struct {
 	listName string
 	cleanups []func()
 	json     bool
+	track    bool
 }
 
 func (j *job) addFlags(f *pflag.FlagSet) {
@@ -69,6 +70,7 @@ func (j *job) addFlags(f *pflag.FlagSet) {
 func (j *job) addRunFlags(f *pflag.FlagSet) {
 	f.StringVar(&j.results, "results", "", "result CSV `FILE` (default: NAME.results.csv beside the list)")
 	f.BoolVar(&j.excel, "excel", false, "write the result CSV for Excel: with a byte order mark")
+	f.BoolVar(&j.track, "track", false, "when all is sent, go on into track --until-final")
 	f.BoolVar(&j.yes, "yes", false, "agree to the plan without being asked")
 	f.StringVar(&j.digest, "plan", "", "run exactly the plan with this `DIGEST`, or refuse")
 	f.StringVar(&j.maxFailures, "max-failures", "10%", "stop when more than `N|P%` of the devices failed, from 20 devices on")
@@ -186,6 +188,9 @@ func (a *app) run(j *job, args []string) error {
 	defer s.Store.Close()
 	for again := true; again && err == nil; {
 		again, err = a.stage(j, s)
+	}
+	if err == nil && j.track && (a.code == batch.CodeDone || a.code == batch.CodeIncomplete) {
+		err = a.trackOn(j, s)
 	}
 	a.retire(j, s)
 	return err

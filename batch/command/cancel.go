@@ -1,0 +1,254 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/input"
+)
+
+// withdrawal are the flags of the command cancel.
+type withdrawal struct {
+	connection
+	only    []string
+	comment string
+	yes     bool
+}
+
+func (a *app) cancelCommand() *cobra.Command {
+	w := &withdrawal{}
+	cmd := &cobra.Command{
+		Use:   "cancel BATCH",
+		Short: "Stop a batch's runner, cancel the actions that are not final, close the batch",
+		Long: `cancel takes a batch back as far as that is possible: it stops the runner that is
+at work on it, cancels its actions that are not final, looks up what is in doubt
+and cancels that too. A device that has carried its action out stays offboarded.
+The batch is closed: run sends nothing more of it, unless it is told --again.
+
+With --only LIST it does so for those devices, and the batch goes on without
+them. The same command goes on after any stop.`,
+		Example: "  mde-offboard cancel decommission --comment \"Wrong list, INC-2077\"\n  mde-offboard cancel decommission --only keep.csv",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.cancel(w, args[0]) },
+	}
+	f := cmd.Flags()
+	w.connection.addFlags(f)
+	f.StringSliceVar(&w.only, "only", nil, "cancel only for the devices in these `LISTS` (default: all of the batch)")
+	f.StringVar(&w.comment, "comment", "", "`TEXT` for the cancelled actions (default: that the batch was withdrawn)")
+	f.BoolVar(&w.yes, "yes", false, "agree without being asked")
+	f.DurationVar(&w.opt.SettleWait, "settle-wait", 5*time.Minute, "how long an action may stay invisible before a device in doubt counts as not sent; shorter on loopback only")
+	return cmd
+}
+
+func (a *app) cancel(w *withdrawal, name string) error {
+	req, err := w.request(name)
+	if err != nil {
+		return err
+	}
+	if err := w.check(); err != nil {
+		return err
+	}
+	s, err := a.signedIn(&w.connection, true)
+	if err != nil {
+		return err
+	}
+	defer s.Store.Close()
+	p, err := s.PlanCancel(a.Context, req, w.opt)
+	if err != nil {
+		return err
+	}
+	a.showCancel(w, s, p)
+	if stop := p.Refused(); stop != nil {
+		return stop
+	}
+	if p.Nothing() {
+		a.say("There is nothing to cancel.")
+		return nil
+	}
+	how, err := a.agreeCancel(w, s, p)
+	if err != nil {
+		return err
+	}
+	return a.withdraw(w, s, p, how)
+}
+
+// request reads the flags and the lists.
+func (w *withdrawal) request(name string) (req batch.CancelRequest, err error) {
+	req.Name, req.Comment = name, w.comment
+	if req.Comment == "" {
+		req.Comment = "Withdrawn: batch " + name
+	}
+	if len(req.Comment) > input.MaxComment {
+		return req, usage{fmt.Errorf("--comment has %d characters; Defender takes %d with the tag", len(req.Comment), input.MaxComment)}
+	}
+	if len(w.only) == 0 {
+		return req, nil
+	}
+	files, err := input.Expand(w.only)
+	if err != nil {
+		return req, usage{err}
+	}
+	req.Only, err = devicesOf(files)
+	return req, err
+}
+
+// devicesOf reads the devices of lists; every row must be one.
+func devicesOf(files []string) (map[string]bool, error) {
+	lists, err := batch.OpenLists(files, input.Options{})
+	if err != nil {
+		return nil, listError(err)
+	}
+	defer lists.Close()
+	devices := map[string]bool{}
+	for {
+		row, err := lists.Next()
+		switch {
+		case err == io.EOF && len(devices) == 0:
+			return nil, usage{errors.New("--only: the list has no devices")}
+		case err == io.EOF:
+			return devices, nil
+		case err != nil:
+			return nil, listError(err)
+		case row.ID != "":
+			devices[row.ID] = true
+		case row.Problem != nil:
+			return nil, listError(row.Problem)
+		}
+	}
+}
+
+// showCancel says what would be done.
+func (a *app) showCancel(w *withdrawal, s *connected, p *batch.CancelPlan) {
+	if s.Simulated {
+		a.say("SIMULATED: a rehearsal, no device is touched")
+	}
+	a.say("Batch       %s, begun %s", p.Batch.Name, p.Batch.Created.Local().Format("2006-01-02 15:04"))
+	if p.Batch.Closed != "" {
+		a.say("            closed: %s", p.Batch.Closed)
+	}
+	a.say("Target      tenant %s, application %s, %s", s.Key.Tenant, s.Key.Application, s.Host)
+	if r := p.Runner; r != nil {
+		a.say("Runner      at work, is stopped first: %s on %s, process %d, since %s", r.Who, r.Host, r.PID, clockTime(r.Started))
+	}
+	a.say("To cancel   %s not final", isAre(p.Open, "action"))
+	a.row(p.InDoubt, "in doubt", "looked up, and cancelled if there is an action")
+	for _, word := range byCount(p.Final) {
+		a.row(p.Final[word], word, "final, left as they are")
+	}
+	a.row(p.Others, "asked for by others", "left alone")
+	unsent := "not sent any more"
+	if p.Request.Only != nil {
+		unsent = "nothing to cancel; take them out of the list, or run sends them"
+	}
+	a.row(p.Unsent, "not sent", unsent)
+	if p.Open == 0 {
+		return
+	}
+	b := checkpoint.Budget{Key: s.Key, Kind: batch.CallCancel, Shared: w.opt.SharedBudget, Windows: w.opt.Windows}
+	if last, why, err := s.Store.Forecast(b, s.Clock.Now, p.Open, 0, nil); err == nil {
+		when := "at once"
+		if d := last.Sub(s.Clock.Now()); d > time.Second {
+			when = fmt.Sprintf("by %s, in %s (%s)", clockTime(last), short(d), why)
+		}
+		a.say("Calls       %d, the last one %s", p.Open, when)
+	}
+}
+
+// agreeCancel has the plan agreed to, and says how it was.
+func (a *app) agreeCancel(w *withdrawal, s *connected, p *batch.CancelPlan) (how string, err error) {
+	switch {
+	case w.yes:
+		return "--yes", nil
+	case s.Simulated:
+		return "simulated, not asked", nil
+	}
+	n, what := p.Open, "to cancel "+count(p.Open, "action")
+	if n == 0 {
+		n = p.InDoubt + p.Unsent
+		what = "to close the batch, with " + count(n, "device") + " in doubt or not sent"
+	}
+	answer, err := a.ask(fmt.Sprintf("Type %d %s of tenant %s, anything else to leave: ", n, what, s.Key.Tenant))
+	switch {
+	case errors.Is(err, errNoTerminal):
+		return "", &batch.Stop{Why: "there is no terminal to ask on", Code: batch.CodeUsage, Hint: "give --yes. Nothing was cancelled"}
+	case err != nil || answer != fmt.Sprint(n):
+		return "", &batch.Stop{Why: "not agreed to, nothing was cancelled", Code: batch.CodeUsage}
+	}
+	return fmt.Sprintf("typed %d", n), nil
+}
+
+// withdraw carries the plan out and says what it has come to.
+func (a *app) withdraw(w *withdrawal, s *connected, p *batch.CancelPlan, how string) error {
+	live := a.live(30 * time.Second)
+	end, stop, err := s.Cancel(a.Context, a.Hard, p, how, w.opt, func(c batch.Cancelling) {
+		line := cancelLine(c)
+		live.show([]string{line}, line)
+	})
+	live.clear()
+	if err != nil {
+		return err
+	}
+	if end != nil {
+		a.code = end.Code()
+		a.tellCancelled(p, end)
+	}
+	if stop != nil {
+		a.code = stop.Code
+		a.sayError(stop.Error(), stop.Hint)
+		a.say("The same command goes on.")
+	}
+	return nil
+}
+
+func cancelLine(c batch.Cancelling) string {
+	var parts []string
+	if c.Total > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %s settled", c.Done, count(c.Total, "action")))
+	}
+	if c.Wait != "" {
+		wait := "waiting: " + c.Wait
+		if !c.Until.IsZero() {
+			wait += ", until " + clockTime(c.Until)
+		}
+		parts = append(parts, wait)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (a *app) tellCancelled(p *batch.CancelPlan, end *batch.Cancelled) {
+	a.say("Cancelled   %s", count(end.Cancelled, "action"))
+	a.fates("Too late", end.Late, func(t checkpoint.Task) string { return t.Action.Status })
+	a.fates("Left", end.Left, func(t checkpoint.Task) string { return t.Action.Status + "; " + t.Reason })
+	a.row(end.InDoubt, "in doubt", "not known yet whether there is an action")
+	a.row(end.Unsent, "not sent", "")
+	switch {
+	case !end.Open && p.Request.Only == nil:
+		a.say("The batch is closed: run sends nothing more of it, unless it is told --again.")
+	case end.Open:
+		a.say("The batch is open: run goes on with the other devices.")
+	}
+	a.say("Chain       %s", end.Head)
+}
+
+// fates names the devices whose actions were not cancelled.
+func (a *app) fates(title string, tasks []checkpoint.Task, fate func(checkpoint.Task) string) {
+	const most = 20
+	if len(tasks) == 0 {
+		return
+	}
+	a.say("%-11s %s", title, count(len(tasks), "action"))
+	for i, t := range tasks {
+		if i == most {
+			a.say("            … and %d more; the report has them all", len(tasks)-most)
+			break
+		}
+		a.say("            %s %s: %s", t.Device, t.Name, fate(t))
+	}
+}

@@ -1,0 +1,210 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/report"
+)
+
+// following are the flags of the command track.
+type following struct {
+	connection
+	hours
+	batch.TrackOptions
+}
+
+func (a *app) trackCommand() *cobra.Command {
+	t := &following{}
+	cmd := &cobra.Command{
+		Use:   "track BATCH",
+		Short: "Ask Defender how the actions of a batch went",
+		Long: `track asks Defender how the offboard actions of a batch went: once, or with
+--until-final or --for again and again, less often as they grow older. Accepted
+means recorded; an action runs when its device next comes online. What Defender
+says is kept, for status and report. It can be at work beside a run.
+
+It ends with 0 if all actions succeeded, 3 if some failed, timed out, were
+cancelled or are missing, and 4 if some are open.`,
+		Example: "  mde-offboard track decommission --until-final --for 8h",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.track(t, args[0]) },
+	}
+	f := cmd.Flags()
+	t.connection.addFlags(f)
+	f.DurationVar(&t.Every, "every", time.Minute, "look again after `D`, and less often as the actions grow older")
+	f.BoolVar(&t.UntilFinal, "until-final", false, "look again until every action is final")
+	f.StringVar(&t.until, "until", "", "look again until this `TIME`, such as 06:00: the next time that the clock of --timezone shows it")
+	f.DurationVar(&t.length, "for", 0, "look again for this long, such as 8h (default: no end)")
+	f.StringVar(&t.timezone, "timezone", "local", "`ZONE` of --until, such as Europe/Madrid")
+	f.BoolVar(&t.Inventory, "inventory", false, "at the end, keep what the inventory says of each device: health, last seen")
+	return cmd
+}
+
+func (a *app) track(t *following, name string) error {
+	if t.Every <= 0 {
+		return usage{errors.New("--every must be positive")}
+	}
+	if err := t.check(); err != nil {
+		return err
+	}
+	now := time.Now()
+	end, err := t.endsAt(now)
+	if err != nil {
+		return usage{err}
+	}
+	if !end.IsZero() {
+		t.For = end.Sub(now)
+	}
+	s, err := a.signedIn(&t.connection, false)
+	if err != nil {
+		return err
+	}
+	defer s.Store.Close()
+	if s.Simulated {
+		a.say("SIMULATED: nothing of this happened to a device")
+	}
+	a.code, err = a.follow(s, name, t.TrackOptions, t.opt)
+	return err
+}
+
+// trackOn goes on from a run that has ended into tracking, and writes the result
+// CSV anew with what that has shown. What the run ended with stays, unless
+// tracking ends worse.
+func (a *app) trackOn(j *job, s *connected) error {
+	t := batch.TrackOptions{Every: time.Minute, UntilFinal: true}
+	if j.simulate {
+		t.Every = time.Second // its devices are quick
+	}
+	if !j.opt.Until.IsZero() {
+		t.For = max(time.Millisecond, j.opt.Until.Sub(s.Clock.Now()))
+	}
+	opt := j.opt
+	opt.Allowed, opt.Until = nil, time.Time{} // of calls that change something
+	code, err := a.follow(s, j.name, t, opt)
+	if err != nil {
+		return err
+	}
+	if code != batch.CodeDone {
+		a.code = code
+	}
+	ctx := context.WithoutCancel(a.Context)
+	var b checkpoint.Batch
+	err = s.Store.View(ctx, func(r checkpoint.Reader) (err error) {
+		b, err = r.FindBatch(s.Key.Cloud, s.Key.Tenant, j.name)
+		return err
+	})
+	if err == nil {
+		_, err = report.WriteResults(ctx, s.Store, b.ID, j.results, report.ResultOptions{Excel: j.excel})
+	}
+	return err
+}
+
+// signedIn opens the checkpoint and signs in for a command that reads actions.
+func (a *app) signedIn(c *connection, changes bool) (*connected, error) {
+	client, err := c.client(a)
+	if err != nil {
+		return nil, err
+	}
+	store, err := a.openStore()
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.connect(a.Context, c, client, store, changes)
+	if err == nil && !s.identity.CanRead() {
+		err = &batch.Stop{Why: fmt.Sprintf("application %s in tenant %s may not read machine actions", s.Key.Application, s.Key.Tenant),
+			Code: batch.CodeError, Hint: "grant it Machine.Read.All (for a user's login: Machine.Read) of WindowsDefenderATP, then Grant admin consent"}
+	}
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return s, nil
+}
+
+// follow tracks a batch, shows it, and returns the code to end with.
+func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.Options) (int, error) {
+	live := a.live(0)
+	t.Note = func(text string) { a.say("%s; trying again …", text) }
+	state, stop, err := s.Track(a.Context, name, t, opt, func(t batch.Tracking) {
+		live.show(append(trackTable(t), nextLook(t)), clockTime(time.Now())+"  "+trackLine(t)+nextLook(t))
+	})
+	live.clear()
+	if err != nil {
+		return batch.CodeError, err
+	}
+	for _, line := range trackTable(state) {
+		fmt.Fprintln(a.Stdout, line)
+	}
+	if stop != nil {
+		a.sayError(stop.Error(), stop.Hint)
+		return stop.Code, nil
+	}
+	if state.Open > 0 {
+		a.say("%s open: the devices carry them out when they next come online. The same command goes on.", isAre(state.Open, "action"))
+	}
+	return state.Code(), nil
+}
+
+func isAre(n int, what string) string {
+	if n == 1 {
+		return "1 " + what + " is"
+	}
+	return fmt.Sprintf("%d %ss are", n, what)
+}
+
+// trackTable is how the actions stand, by status, the most frequent first.
+func trackTable(t batch.Tracking) []string {
+	lines := []string{fmt.Sprintf("%-14s %8s", "ACTIONS", "")}
+	for _, word := range byCount(t.Statuses) {
+		lines = append(lines, fmt.Sprintf("%-14s %8d", word, t.Statuses[word]))
+	}
+	if t.Missing > 0 {
+		lines = append(lines, fmt.Sprintf("%-14s %8d   not known to Defender", "(missing)", t.Missing))
+	}
+	lines = append(lines, fmt.Sprintf("%-14s %8d", "together", t.Total))
+	if t.Oldest > 0 {
+		lines = append(lines, fmt.Sprintf("The oldest open one is %s old.", short(t.Oldest)))
+	}
+	lines[0] = strings.TrimRight(lines[0], " ")
+	return lines
+}
+
+// trackLine is the same on one line.
+func trackLine(t batch.Tracking) string {
+	var parts []string
+	for _, word := range byCount(t.Statuses) {
+		parts = append(parts, fmt.Sprintf("%d %s", t.Statuses[word], word))
+	}
+	if t.Missing > 0 {
+		parts = append(parts, fmt.Sprintf("%d missing", t.Missing))
+	}
+	line := count(t.Total, "action") + ": " + strings.Join(parts, ", ")
+	if t.Total == 0 {
+		line = "no actions"
+	}
+	if t.Oldest > 0 {
+		line += "; the oldest open one is " + short(t.Oldest) + " old"
+	}
+	return line
+}
+
+func nextLook(t batch.Tracking) string {
+	if t.Next.IsZero() {
+		return ""
+	}
+	return "; next look at " + clockTime(t.Next)
+}
+
+func byCount(counts map[string]int) []string {
+	words := sortedKeys(counts)
+	slices.SortStableFunc(words, func(a, b string) int { return counts[b] - counts[a] })
+	return words
+}
