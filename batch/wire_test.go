@@ -144,3 +144,14 @@ func posts(b simulator.Books, device string) int {
 	}
 	return 0
 }
+
+// atEachPost calls do with the number of each offboard call when it leaves.
+func (w *world) atEachPost(do func(n int64)) {
+	var posts atomic.Int64
+	w.wire.leaving = func(r *http.Request) error {
+		if isOffboard(r) {
+			do(posts.Add(1))
+		}
+		return nil
+	}
+}

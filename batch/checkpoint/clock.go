@@ -21,7 +21,11 @@ const remembered = 2 * time.Hour
 // trusted to say how long ago it was: it errs on the side of waiting. What was
 // still to come when the last stamp was made, the end of a hold or of a call
 // that was given up, stays as far away as it was then.
-func (tx *Tx) Rebase(key Key, now time.Time) error {
+func (tx *Tx) Rebase(key Key, now time.Time) error { return tx.rebase(key, now, 0) }
+
+// rebase is Rebase when the last stamp is already one of a clock that was set
+// forward by ahead: what was written before is older than it by as much more.
+func (tx *Tx) rebase(key Key, now time.Time, ahead time.Duration) error {
 	tx.s.histories = nil
 	var seen int64
 	err := tx.row("SELECT seen FROM clock WHERE quota_key = $1", key.String()).Scan(&seen)
@@ -34,6 +38,7 @@ func (tx *Tx) Rebase(key Key, now time.Time) error {
 	// A stamp that the new clock has written lies after the
 	// last one of the old clock by as much as the clock has jumped, and a call
 	// can take effect for the grace of its run and no longer.
+	seen -= ahead.Microseconds()
 	us, old := micros(now), seen-remembered.Microseconds()
 	for _, update := range []struct {
 		sql  string
@@ -71,15 +76,19 @@ const tolerance = 2 * time.Second
 func (tx *Tx) ServerDate(key Key, date, sent, over, now time.Time) error {
 	// The Date has whole seconds and was made between sent and over.
 	low, high := date.Sub(over).Microseconds(), date.Add(time.Second).Sub(sent).Microseconds()
-	var wasLow, wasHigh, known int64
-	err := tx.row("SELECT low, high, known FROM clock WHERE quota_key = $1", key.String()).Scan(&wasLow, &wasHigh, &known)
+	var seen, wasLow, wasHigh, known int64
+	err := tx.row("SELECT seen, low, high, known FROM clock WHERE quota_key = $1", key.String()).Scan(&seen, &wasLow, &wasHigh, &known)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
 	if known != 0 {
 		switch slack := tolerance.Microseconds(); {
 		case low > wasHigh+slack || high < wasLow-slack:
-			if err := tx.Rebase(key, now); err != nil {
+			ahead := time.Duration(max(0, wasHigh-low)) * time.Microsecond
+			if seen < micros(sent.Add(-ahead/2)) { // the old clock's: the call of this answer left no stamp
+				ahead = 0
+			}
+			if err := tx.rebase(key, now, ahead); err != nil {
 				return err
 			}
 		case low <= wasHigh && high >= wasLow:

@@ -1,0 +1,228 @@
+package batch
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/quota"
+	"mde-offboard/batch/simulator"
+)
+
+// clocks are the server's and the runner's wall clock, over the time of the
+// bubble, which is the one that cannot be set.
+type clocks struct {
+	slept atomic.Int64 // the machine slept: both went on, the elapsed time did not
+	set   atomic.Int64 // the runner's alone was set
+	reads atomic.Int64
+	read  func(n int64) // told of each reading of the wall clock; nil: nobody
+}
+
+func (c *clocks) server() time.Time { return time.Now().Add(time.Duration(c.slept.Load())) }
+
+func (c *clocks) wall(t time.Time) time.Time {
+	if n := c.reads.Add(1); c.read != nil {
+		c.read(n)
+	}
+	return t.Add(time.Duration(c.slept.Load() + c.set.Load()))
+}
+
+func (c *clocks) sleep(d time.Duration) { c.slept.Add(int64(d)) }
+func (c *clocks) turn(d time.Duration)  { c.set.Add(int64(d)) }
+
+// small windows make for short tests.
+var small = []quota.Window{{Limit: 10, Per: time.Minute}, {Limit: 25, Per: 10 * time.Minute}}
+
+// clockWorld is a world of small windows whose clocks can be turned.
+func clockWorld(t *testing.T, o simulator.Options) (*world, *clocks) {
+	c := &clocks{}
+	o.PerMinute, o.PerHour, o.Hour, o.Now = small[0].Limit, small[1].Limit, small[1].Per, c.server
+	w := newWorld(t, o)
+	w.opt.Windows, w.clock = small, &Clock{Wall: c.wall}
+	return w, c
+}
+
+// TestClockJumps: whatever the wall clock does, the server sees no call too many.
+func TestClockJumps(t *testing.T) {
+	const h = time.Hour
+	each := func(n int64, do func(*clocks)) func(*world, *clocks) {
+		return func(w *world, c *clocks) {
+			w.atEachPost(func(post int64) {
+				if post%n == 0 {
+					do(c)
+				}
+			})
+		}
+	}
+	once := func(n int64, do func(*clocks)) func(*world, *clocks) {
+		return func(w *world, c *clocks) { w.atPost(n, func() { do(c) }) }
+	}
+	turns := 0
+	for _, tt := range []struct {
+		name string
+		play func(*world, *clocks)
+		most time.Duration // of waiting beyond the ideal
+		why  string
+	}{
+		{"an hour back", once(23, func(c *clocks) { c.turn(-h) }), 10 * time.Minute, "the history counts as of now"},
+		{"an hour forward", once(23, func(c *clocks) { c.turn(h) }), 10 * time.Minute, "calls of a moment ago look old"},
+		{"an hour forward within a full minute", once(8, func(c *clocks) { c.turn(h) }), 10 * time.Minute, "the minute has two slots left and seems to have ten"},
+		{"back and forth", each(9, func(c *clocks) { turns++; c.turn(time.Duration(1-2*(turns%2)) * 3 * h) }), 4 * h, "a call that was over while the clock stood wrong"},
+		{"a minute forward each nine calls", each(9, func(c *clocks) { c.turn(time.Minute) }), 4 * h, "as if a minute were over"},
+		{"ten minutes of sleep", once(23, func(c *clocks) { c.sleep(10 * time.Minute) }), 10 * time.Minute, "the server's windows go on"},
+		{"sleep before the reservation, in it and after", func(_ *world, c *clocks) {
+			c.read = func(n int64) {
+				if n%97 == 0 && n < 1000 {
+					c.sleep(10 * time.Minute)
+				}
+			}
+		}, 4 * h, "readings of the clock are all around the reservation"},
+		{"turned before the reservation, in it and after", func(_ *world, c *clocks) {
+			c.read = func(n int64) {
+				if n%97 == 0 && n < 1000 {
+					c.turn(time.Hour)
+				}
+			}
+		}, 4 * h, "readings of the clock are all around the reservation"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const n = 40
+				w, c := clockWorld(t, simulator.Options{LatencyMin: 50 * time.Millisecond, LatencyMax: 500 * time.Millisecond})
+				tt.play(w, c)
+				start := c.server()
+				end := w.run(devices(n))
+				took := c.server().Sub(start)
+				b := w.judge(end, false)
+				if end.code != CodeDone || end.counts[checkpoint.Accepted] != n || b.Throttled > 0 {
+					t.Errorf("code %d, counts %v, %d answers of 429, stop %v; want 0, all accepted, none: %s", end.code, end.counts, b.Throttled, end.stop, tt.why)
+				}
+				if most := quota.Ideal(small, n) + tt.most + 10*time.Minute; took > most {
+					t.Errorf("took %v; want at most %v", took, most)
+				}
+			})
+		})
+	}
+}
+
+// TestClockIsSetBetweenRuns: the next run does not take the last one's calls for
+// old, or its waits for long.
+func TestClockIsSetBetweenRuns(t *testing.T) {
+	for _, turn := range []time.Duration{time.Hour, -time.Hour, 25 * time.Hour, -25 * time.Hour, 3 * time.Second} {
+		for _, how := range []string{"stopped", "killed", "killed, without reads"} {
+			t.Run(fmt.Sprint(turn, " ", how), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					const n, before = 40, 18
+					w, c := clockWorld(t, simulator.Options{LatencyMin: 50 * time.Millisecond, LatencyMax: 500 * time.Millisecond})
+					w.opt.NoReads = strings.Contains(how, "without reads")
+					ids := devices(n)
+					if how == "stopped" {
+						w.opt.Limit = before
+						w.run(ids)
+					} else {
+						w.crash(ids, before)
+					}
+					c.turn(turn)
+					w.opt.Limit, w.clock = 0, &Clock{Wall: c.wall}
+					start := time.Now()
+					end := w.run(ids)
+					b := w.judge(end, false)
+					if sum := end.counts[checkpoint.Accepted] + end.counts[checkpoint.InDoubt]; sum != n || b.Throttled > 0 || !w.opt.NoReads && end.code != CodeDone {
+						t.Errorf("code %d, counts %v, %d answers of 429, stop %v; want all accepted, none", end.code, end.counts, b.Throttled, end.stop)
+					}
+					if took := time.Since(start); took > 35*time.Minute {
+						t.Errorf("took %v; want no more than some windows", took)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestClockAndDoubt: a clock that is set neither shortens the time for which a
+// device in doubt is left alone, nor hides its action, nor stretches the wait for
+// hours.
+func TestClockAndDoubt(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		faults string
+		turn   time.Duration
+		at     int64 // call at which it is turned; 0: between two runs, the first of which was killed
+		why    string
+	}{
+		{"forward, while in doubt", "lost-after@1", time.Hour, 2, "the settle wait is not over"},
+		{"back, while in doubt", "lost-after@1", -time.Hour, 2, "the action is older than the call by our clock"},
+		{"forward, while called", "lost-after@2", time.Hour, 2, "the call was reserved by the other clock"},
+		{"back, while called", "lost-after@2", -time.Hour, 2, "the call was reserved by the other clock"},
+		{"forward, and late", "effect-late@1", time.Hour, 2, "the effect is still to come"},
+		{"forward between runs", "", time.Hour, 0, "the runner's last sign of life was a moment ago"},
+		{"back between runs", "", -time.Hour, 0, "the runner's last sign of life is yet to come"},
+		{"forward between runs, and late", "effect-late@3", 2 * time.Hour, 0, "the effect is still to come"},
+		{"far back between runs, and late", "effect-late@3", -48 * time.Hour, 0, "two days are not waited for"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, c := clockWorld(t, simulator.Options{Faults: tt.faults, Lag: 110 * time.Second, Repeat: simulator.RepeatSecond})
+				w.opt.Workers = 1
+				ids := devices(5)
+				start := time.Now()
+				if tt.at == 0 {
+					w.crash(ids, 3)
+					c.turn(tt.turn)
+					w.clock = &Clock{Wall: c.wall}
+				} else {
+					w.atPost(tt.at, func() { c.turn(tt.turn) })
+				}
+				end := w.run(ids)
+				b := w.judge(end, false)
+				if calls := b.Calls[simulator.KindOffboard].Calls; end.code != CodeDone || end.counts[checkpoint.Accepted] != 5 || calls != 5 {
+					t.Errorf("code %d, counts %v, %d calls, stop %v; want 0, all accepted, 5: %s", end.code, end.counts, calls, end.stop, tt.why)
+				}
+				if took := time.Since(start); took > 25*time.Minute {
+					t.Errorf("took %v; want no more than what the settle wait takes: %s", took, tt.why)
+				}
+			})
+		})
+	}
+}
+
+// TestSuspended: a process that is suspended between its reservation and its
+// sending wakes up after others have taken its calls for over, and its slots with
+// them. It must not send into those.
+func TestSuspended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := clockWorld(t, simulator.Options{})
+		other := *w
+		other.req.Name, other.clock = "other", &Clock{}
+		var suspended atomic.Int64
+		const nap = 10*time.Minute + 30*time.Second
+		c.read = func(int64) {
+			stack := string(debug.Stack())
+			if strings.Contains(stack, ".gate(") && !strings.Contains(stack, "trustClock") && suspended.Add(1) <= 10 {
+				time.Sleep(nap)
+			}
+		}
+		ends := make(chan runEnd, 2)
+		go func() { ends <- w.run(devices(20)) }()
+		time.Sleep(time.Minute)
+		var rest []string
+		for i := range 55 {
+			rest = append(rest, device(fmt.Sprint("other ", i)))
+		}
+		go func() { ends <- other.run(rest) }()
+		for range 2 {
+			if end := <-ends; end.code != CodeDone {
+				t.Errorf("code %d, counts %v, stop %v; want 0", end.code, end.counts, end.stop)
+			}
+			w.judge(runEnd{}, false)
+		}
+		if suspended.Load() < 10 {
+			t.Errorf("%d calls were suspended; want ten", suspended.Load())
+		}
+	})
+}
