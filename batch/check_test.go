@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"mde-offboard/batch/checkpoint"
 	"mde-offboard/batch/input"
+	"mde-offboard/batch/simulator"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -161,4 +163,54 @@ func TestElsewhereAction(t *testing.T) {
 	if p := planOf(t, text, checkpoint.Batch{ID: 1}, have, req); p.Changed() || p.Done[checkpoint.Skipped] != 1 {
 		t.Errorf("planned again: changed %v, done %v; want nothing new", p.Changed(), p.Done)
 	}
+}
+
+// TestElsewhere asks a real checkpoint what other batches have: what one has
+// accepted is held back in the next one with its action, and sent if it is wanted.
+func TestElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{Seed: 1})
+		all := devices(4)
+		w.run(all[:3])
+		store, err := checkpoint.Open(w.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		s, err := w.session(t.Context(), store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		elsewhere := func(batch int64) (found map[string]checkpoint.Busy) {
+			if err := store.View(t.Context(), func(r checkpoint.Reader) (err error) {
+				found, err = r.Elsewhere(s.Key.Cloud, s.Key.Tenant, batch)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return found
+		}
+		if own := elsewhere(1); len(own) != 0 {
+			t.Errorf("Elsewhere of the batch itself = %v; want nothing", own)
+		}
+		req := Request{Name: "second", Elsewhere: elsewhere(0)}
+		p := planOf(t, listOf(all), checkpoint.Batch{}, nil, req)
+		if p.ToDo != 1 || p.Held[heldBefore] == nil || p.Held[heldBefore].Count != 3 || len(p.tasks) != 3 || p.tasks[0].Action.ID == "" {
+			t.Errorf("to do %d, held %v, %d actions; want 1, 3 accepted before, with their actions", p.ToDo, p.Held, len(p.tasks))
+		}
+		req.Again = true
+		if p := planOf(t, listOf(all), checkpoint.Batch{}, nil, req); p.ToDo != 4 {
+			t.Errorf("--again: to do %d; want 4", p.ToDo)
+		}
+		closed := "cancelled"
+		if err := store.Update(func(tx *checkpoint.Tx) error {
+			_, err := tx.Append(1, checkpoint.Event{Kind: "close", At: w.clock.Now(), Closed: &closed})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if left := elsewhere(0); len(left) != 0 {
+			t.Errorf("Elsewhere after the batch was closed = %v; want nothing", left)
+		}
+	})
 }

@@ -23,6 +23,7 @@ type lines struct {
 	blocks [][]byte
 	files  []string
 	n      int
+	none   bool // keep nothing
 	last   numbers
 	sum    hash.Hash // of what becomes of each line, for a digest
 	buf    []byte
@@ -36,6 +37,9 @@ const lineBlock = 1 << 18
 
 // add keeps a line.
 func (ls *lines) add(l *checkpoint.Line) {
+	if ls.none {
+		return
+	}
 	ls.buf = ls.encode(ls.buf[:0], l)
 	if n := len(ls.blocks); n == 0 || len(ls.blocks[n-1])+len(ls.buf) > lineBlock {
 		ls.blocks = append(ls.blocks, make([]byte, 0, max(lineBlock, len(ls.buf))))

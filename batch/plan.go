@@ -80,8 +80,26 @@ type lister interface {
 // knows of the batch. Lines are matched by device and not by position: what was
 // sent stays sent, wherever it stands now.
 func MakePlan(list lister, name string, b checkpoint.Batch, have []checkpoint.Task, req Request) (*Plan, error) {
-	p := &Plan{Request: req, Batch: b, List: name, Columns: list.Columns(),
+	p := newPlan(list, name, req)
+	p.Batch = b
+	return p, p.read(list, have)
+}
+
+// Draft plans a list as a new batch to judge the list alone: such a plan cannot
+// be run, and takes a fraction of the memory.
+func Draft(list lister, name string, req Request) (*Plan, error) {
+	p := newPlan(list, name, req)
+	p.changes.none = true
+	return p, p.read(list, nil)
+}
+
+func newPlan(list lister, name string, req Request) *Plan {
+	return &Plan{Request: req, List: name, Columns: list.Columns(),
 		Held: map[string]*Tally{}, Warned: map[string]*Tally{}, Done: map[checkpoint.Status]int{}, keep: map[int64]string{}}
+}
+
+// read reads the list to its end.
+func (p *Plan) read(list lister, have []checkpoint.Task) error {
 	m := newMatcher(have)
 	for _, t := range have {
 		if t.Attempt != 0 {
@@ -95,7 +113,7 @@ func MakePlan(list lister, name string, b checkpoint.Batch, have []checkpoint.Ta
 			break
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		p.Lines++
 		p.add(m, &seen, &row)
@@ -104,12 +122,12 @@ func MakePlan(list lister, name string, b checkpoint.Batch, have []checkpoint.Ta
 	if isPortalExport(p.Columns) {
 		p.Notes = append(slices.Clip(p.Notes), "an export of the portal's device list: it holds every device of the tenant, whatever was filtered on the screen")
 	}
-	for _, at := range req.Protect.Idle(req.Inventory) {
+	for _, at := range p.Request.Protect.Idle(p.Request.Inventory) {
 		p.Notes = append(slices.Clip(p.Notes), "protects no device of the inventory: "+at)
 	}
 	p.sayOnce()
 	p.withdraw(m)
-	return p, nil
+	return nil
 }
 
 // add plans one line.
