@@ -35,9 +35,9 @@ func (tx *Tx) rebase(key Key, now time.Time, ahead time.Duration) error {
 	if err != nil {
 		return err
 	}
-	// A stamp that the new clock has written lies after the
-	// last one of the old clock by as much as the clock has jumped, and a call
-	// can take effect for the grace of its run and no longer.
+	// A stamp that the new clock has written lies after the last one of the old
+	// clock by as much as the clock has jumped, and a call can take effect for
+	// the grace of its run and no longer.
 	seen -= ahead.Microseconds()
 	us, old := micros(now), seen-remembered.Microseconds()
 	for _, update := range []struct {
