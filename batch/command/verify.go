@@ -61,6 +61,9 @@ func (a *app) verifyCheckpoint(asJSON bool) error {
 		return err
 	}
 	defer store.Close()
+	if err := store.VerifyAll(a.Context); err != nil {
+		return unfit(err)
+	}
 	var all []checkpoint.Batch
 	if err := store.View(a.Context, func(r checkpoint.Reader) (err error) {
 		all, err = r.Batches()
@@ -70,9 +73,6 @@ func (a *app) verifyCheckpoint(asJSON bool) error {
 	}
 	found := []checked{}
 	for _, b := range all {
-		if err := store.Verify(a.Context, b.ID); err != nil {
-			return unfit(err)
-		}
 		found = append(found, checked{b.Name, b.Key.Tenant, b.Events, b.Head})
 		if !asJSON {
 			fmt.Fprintf(a.Stdout, "batch %q: %d events fit, head %s\n", b.Name, b.Events, b.Head)
