@@ -202,6 +202,10 @@ func (h *History) Forecast(now time.Time, windows []Window, hold time.Time, n in
 	for range h.open {
 		over = append(over, now.Add(rtt))
 	}
+	most := 1
+	for _, w := range windows {
+		most = max(most, w.Limit)
+	}
 	last = now
 	for range n {
 		at, reason := last, ""
@@ -222,6 +226,11 @@ func (h *History) Forecast(now time.Time, windows []Window, hold time.Time, n in
 			why = reason
 		}
 		last = at
+		// No window looks further back than its limit: a forecast of a million
+		// calls needs no more memory than one of some thousands.
+		if len(over) > 2*most {
+			over = over[:copy(over, over[len(over)-most:])]
+		}
 		over = append(over, at.Add(rtt))
 	}
 	return last, why
