@@ -127,7 +127,8 @@ func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Bat
 	}
 	a.say("%s: %s", count(sum.Lines, "line"), strings.Join(parts, ", "))
 	if sum.Counts[checkpoint.Accepted] > 0 {
-		a.say("Accepted means recorded: a device leaves when it next comes online. To follow it: mde-offboard track %s", j.name)
+		a.say("Accepted means recorded: a device leaves when it next comes online.")
+		a.say("To follow it: mde-offboard track %s", j.name)
 	}
 	if (code == batch.CodeStopped || code == batch.CodeGuard) && b.Closed == "" {
 		a.say("The same command goes on.")

@@ -17,7 +17,9 @@ func (a *app) showPlan(j *job, s *connected, p *batch.Plan) {
 	}
 	a.showList(j, p)
 	if s.targeted() {
-		a.say("Target      tenant %s, application %s, %s", s.Key.Tenant, s.Key.Application, s.Host)
+		a.say("Target      %s", s.Host)
+		a.say("            tenant %s", s.Key.Tenant)
+		a.say("            application %s", s.Key.Application)
 	} else {
 		a.say("Target      %s; its tenant and application are not known without a login", s.Host)
 	}
