@@ -134,6 +134,9 @@ func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Bat
 		a.say("The same command goes on.")
 	}
 	a.say("Results     %s", sum.Path)
+	if sum.Path != j.results {
+		a.say("            beside %s, which another program holds open", j.results)
+	}
 	a.say("Chain       %s", b.Head)
 }
 
