@@ -162,10 +162,11 @@ func TestCancelStopsRunner(t *testing.T) {
 	tests := []struct {
 		why   string
 		after time.Duration
+		most  int // offboard calls
 	}{
-		{"while calls go out", 400 * time.Millisecond},
-		{"while it waits for the window", 30 * time.Second},
-		{"between two bursts", 61 * time.Second},
+		{"while calls go out: the next reservation is refused", 400 * time.Millisecond, 70},
+		{"while it waits for the window", 30 * time.Second, 100},
+		{"in the second burst", 61 * time.Second, 180},
 	}
 	for _, tt := range tests {
 		t.Run(tt.why, func(t *testing.T) {
@@ -196,6 +197,9 @@ func TestCancelStopsRunner(t *testing.T) {
 					t.Errorf("Cancel() = %+v, code %d; want %d cancelled, %d unsent", end.Cancelled, end.code, sent, 1000-sent)
 				}
 				w.judgeCancelled(sent)
+				if sent > tt.most {
+					t.Errorf("%d offboard calls; want at most %d", sent, tt.most)
+				}
 				if got := w.sim.Books().Actions(); got != sent {
 					t.Errorf("%d actions; want no more than %d", got, sent)
 				}

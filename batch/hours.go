@@ -83,7 +83,11 @@ func (r *Runner) limited() bool {
 		return false
 	}
 	if r.flying == 0 && !r.looking && len(r.doubt) == 0 {
-		r.stop(&Stop{Why: fmt.Sprintf("%d calls were made, as --limit says", r.sentCalls), Code: CodeStopped})
+		made := "calls were"
+		if r.sentCalls == 1 {
+			made = "call was"
+		}
+		r.stop(&Stop{Why: fmt.Sprintf("%d %s made, as --limit says", r.sentCalls, made), Code: CodeStopped})
 	}
 	return true
 }

@@ -105,7 +105,9 @@ func TestNights(t *testing.T) {
 			n := &nights{devices: 12000, windows: []quota.Window{{Limit: 100, Per: time.Minute}, {Limit: 500, Per: time.Hour}},
 				madrid: madrid, first: tt.first, breaks: []time.Duration{2*time.Hour + 2*time.Minute}, patch: 20 * time.Minute}
 			if testing.Short() {
-				n.devices, n.windows = 1200, []quota.Window{{Limit: 10, Per: time.Minute}, {Limit: 50, Per: time.Hour}}
+				// Only the night of the change and the next.
+				n.devices, n.windows = 500, []quota.Window{{Limit: 10, Per: time.Minute}, {Limit: 50, Per: time.Hour}}
+				n.first = n.first.AddDate(0, 0, 1)
 			}
 			synctest.Test(t, n.test)
 		})

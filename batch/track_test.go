@@ -305,6 +305,55 @@ func TestTrackBesideRunner(t *testing.T) {
 	})
 }
 
+// TestTrackBesideReset has a run take a task up again between a tracker's look
+// and its writing: what the look has shown is of an action of before.
+func TestTrackBesideReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{Seed: 1})
+		w.run(devices(2))
+		store := w.store()
+		s, err := w.session(t.Context(), store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := s.known(t.Context(), w.req.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tracker := s.watcher(b, &w.opt)
+		if err := tracker.begin(s, whatTrack, "test"); err != nil {
+			t.Fatal(err)
+		}
+		tasks, err := tracker.tasks()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Update(func(tx *checkpoint.Tx) error {
+			_, err := tx.Append(b.ID, checkpoint.Event{Kind: "plan", At: w.clock.Now(), Tasks: []checkpoint.TaskChange{
+				{N: tasks[0].N, Status: checkpoint.Pending, Action: &checkpoint.Action{}}}})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		var changes []change
+		for i := range tasks {
+			after := tasks[i].Action
+			after.Status = "Succeeded"
+			changes = append(changes, change{&tasks[i], checkpoint.TaskChange{N: tasks[i].N, Action: &after}})
+		}
+		if n, err := tracker.write(changes); n != 1 || err != nil {
+			t.Errorf("write() = %d, %v; want 1 of 2 written", n, err)
+		}
+		got := w.tasks()
+		if a := got[tasks[0].Device].Action; a.ID != "" {
+			t.Errorf("the task that was taken up again has action %+v; want none", a)
+		}
+		if a := got[tasks[1].Device].Action; a.Status != "Succeeded" {
+			t.Errorf("the other one has action %+v; want it Succeeded", a)
+		}
+	})
+}
+
 // TestTrackKilled ends a tracker without a word: neither the next tracker nor a
 // run is held up by it, and a living one is not taken for dead by a run.
 func TestTrackKilled(t *testing.T) {

@@ -1,0 +1,86 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mde-offboard/batch"
+)
+
+// TestCancelAgreement has nothing cancelled that nobody has agreed to.
+func TestCancelAgreement(t *testing.T) {
+	if _, _, closeTTY, err := terminal(); err == nil {
+		closeTTY()
+		t.Skip("there is a terminal, which would be asked on")
+	}
+	tests := []struct {
+		why            string
+		yes, simulated bool
+		want           string
+		wantCode       int
+	}{
+		{"given on the command line", true, false, "--yes", 0},
+		{"a rehearsal asks nothing", false, true, "simulated, not asked", 0},
+		{"nobody to ask", false, false, "", batch.CodeUsage},
+	}
+	for _, tt := range tests {
+		a := &app{Env: Env{Context: context.Background(), Stderr: os.Stderr}}
+		s := &connected{Session: batch.Session{Simulated: tt.simulated}}
+		how, err := a.agreeCancel(&withdrawal{yes: tt.yes}, s, &batch.CancelPlan{Open: 3})
+		var stop *batch.Stop
+		code := 0
+		if errors.As(err, &stop) {
+			code = stop.Code
+		}
+		if how != tt.want || code != tt.wantCode {
+			t.Errorf("agreeCancel() = %q, %v; want %q, code %d (%s)", how, err, tt.want, tt.wantCode, tt.why)
+		}
+	}
+}
+
+// TestCancelOnlyList takes nothing for a device that is none.
+func TestCancelOnlyList(t *testing.T) {
+	good := "734c09fc0de96b7be017de8cc70310a2c02bb05f"
+	tests := []struct {
+		why, list, wantErr string
+		want               int
+	}{
+		{"two devices, one of them twice", "MachineId\n" + good + "\n" + strings.Replace(good, "7", "8", 1) + "\n" + good + "\n", "", 2},
+		{"a name refuses the list", "MachineId\n" + good + "\nlap-0001\n", "lap-0001", 0},
+		{"no device at all", "MachineId\n", "no", 0},
+	}
+	for _, tt := range tests {
+		file := filepath.Join(t.TempDir(), "only.csv")
+		if err := os.WriteFile(file, []byte(tt.list), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w := withdrawal{only: []string{file}}
+		req, err := w.request("list")
+		if len(req.Only) != tt.want || (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
+			t.Errorf("request(%q) = %v, %v; want %d devices, error %q (%s)", tt.list, req.Only, err, tt.want, tt.wantErr, tt.why)
+		}
+	}
+}
+
+func TestTrackLine(t *testing.T) {
+	tests := []struct {
+		why   string
+		state batch.Tracking
+		want  string
+	}{
+		{"nothing was accepted", batch.Tracking{}, "no actions"},
+		{"the most frequent first, words as they are", batch.Tracking{Total: 9, Statuses: map[string]int{"Deferred": 1, "Succeeded": 5}, Missing: 3},
+			"9 actions: 5 Succeeded, 1 Deferred, 3 missing"},
+		{"with the age of the oldest", batch.Tracking{Total: 1, Statuses: map[string]int{"Pending": 1}, Oldest: 7500e9},
+			"1 action: 1 Pending; the oldest open one is 2h5m old"},
+	}
+	for _, tt := range tests {
+		if got := trackLine(tt.state); got != tt.want {
+			t.Errorf("trackLine(%+v) = %q; want %q (%s)", tt.state, got, tt.want, tt.why)
+		}
+	}
+}
