@@ -9,6 +9,9 @@ import (
 	"mde-offboard/batch/quota"
 )
 
+// Window is quota.Window, for whoever tells of a schedule.
+type Window = quota.Window
+
 // Options are the settings of a run. A resumed batch may have other ones.
 type Options struct {
 	Windows      []quota.Window // of each kind of call, or of all

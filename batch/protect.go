@@ -97,7 +97,7 @@ func (p *Protection) add(at pattern, text string) error {
 	case !utf8.ValidString(text):
 		return fmt.Errorf("%q is not valid UTF-8: save the file as UTF-8", text)
 	case at.kind != "name" && at.kind != "tag" && at.kind != "group" && at.kind != "os":
-		return fmt.Errorf("%q begins with none of tag:, group: and os:", text)
+		return fmt.Errorf("%q is no pattern: only tag:, group: and os: may stand before a colon", text)
 	case at.text == "":
 		return fmt.Errorf("%q names nothing", text)
 	case at.kind != "name":

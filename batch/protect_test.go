@@ -83,7 +83,7 @@ func TestProtectionWrong(t *testing.T) {
 		t.Fatal("ReadProtection took wrong lines")
 	}
 	want := strings.ReplaceAll(strings.Join([]string{
-		`PATH:2: "role:dc" begins with none of tag:, group: and os:`,
+		`PATH:2: "role:dc" is no pattern: only tag:, group: and os: may stand before a colon`,
 		`PATH:3: "tag:" names nothing`,
 		`PATH:4: "d47fbcac0d737d0472e11432e0f43692293e813" has 39 hexadecimal characters, a device id has 40`,
 		`PATH:5: "0f0e28ac-9de0-55d7-8adf-a57d1bffb643" is a GUID, as Intune and Entra use them; a device is protected by its Defender id (40 hexadecimal characters) or its name`,

@@ -8,12 +8,11 @@ import (
 
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
-	"mde-offboard/batch/quota"
 )
 
 // documented is the quota that Microsoft documents, for batches whose settings
 // do not tell.
-var documented = []quota.Window{{Limit: 100, Per: time.Minute}, {Limit: 1500, Per: time.Hour}}
+var documented = []batch.Window{{Limit: 100, Per: time.Minute}, {Limit: 1500, Per: time.Hour}}
 
 // call is a request as the quota sees it: Defender counted it at some moment
 // from its reservation until it was over.
@@ -24,7 +23,7 @@ type call struct {
 
 // schedule is when the calls went, to be held against the quota.
 type schedule struct {
-	windows []quota.Window
+	windows []batch.Window
 	shared  bool
 	own     []call // offboard calls of this batch
 	others  []call // calls of other batches that count against the same budget
@@ -33,7 +32,7 @@ type schedule struct {
 
 // level is how full a window was over time.
 type level struct {
-	quota.Window
+	batch.Window
 	steps  []step
 	most   int       // the highest value
 	mostAt time.Time // when it was reached first
@@ -46,7 +45,7 @@ type step struct {
 }
 
 // settingsOf reads from the settings of a plan what the quota was.
-func settingsOf(options string) (windows []quota.Window, shared bool) {
+func settingsOf(options string) (windows []batch.Window, shared bool) {
 	var s struct {
 		Windows      []string `json:"windows"`
 		SharedBudget bool     `json:"sharedBudget"`
@@ -55,7 +54,7 @@ func settingsOf(options string) (windows []quota.Window, shared bool) {
 		return documented, false
 	}
 	for _, text := range s.Windows {
-		var w quota.Window
+		var w batch.Window
 		var per string
 		if _, err := fmt.Sscanf(text, "%d in %s", &w.Limit, &per); err != nil {
 			return documented, s.SharedBudget
@@ -165,7 +164,7 @@ func (s *schedule) foreign(r checkpoint.Reader, own checkpoint.Batch, from, to t
 // levelOf counts for each moment the calls that Defender may have counted in
 // the window before it: those that had been reserved and were not over for as
 // long as the window. No server window, wherever it begins, can hold more.
-func levelOf(w quota.Window, calls []call) level {
+func levelOf(w batch.Window, calls []call) level {
 	type change struct {
 		at time.Time
 		by int

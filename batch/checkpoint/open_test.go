@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestOpenPaths(t *testing.T) {
@@ -16,10 +17,10 @@ func TestOpenPaths(t *testing.T) {
 		"plain.db", "with space.db", "with #.db", "with 100%.db", "with %20.db", "with ?a=b&c.db", "größe-名前-💻.db", "a+b;c'd\"e.db", "(x)_pragma=y.db", "-c.db",
 		"line\nbreak.db", "not utf-8 \xff.db",
 	} {
-		if runtime.GOOS == "windows" && strings.ContainsAny(name, "?\"\n\xff") {
+		if runtime.GOOS == "windows" && (strings.ContainsAny(name, "?\"\n") || !utf8.ValidString(name)) {
 			continue // no file there may be called so
 		}
-		if runtime.GOOS == "darwin" && strings.Contains(name, "\xff") {
+		if runtime.GOOS == "darwin" && !utf8.ValidString(name) {
 			continue
 		}
 		dir := filepath.Join(t.TempDir(), "a "+strings.TrimSuffix(name, ".db"))

@@ -68,7 +68,7 @@ func (c *connection) check() error {
 	if !target.Loopback {
 		switch {
 		case c.perMinute > 100, c.perHour > 1500:
-			return usage{errors.New("Defender allows 100 calls a minute and 1,500 an hour; more is for loopback only")}
+			return usage{errors.New("the quota is 100 calls a minute and 1,500 an hour; more is for loopback only")}
 		case c.minute != time.Minute, c.hour != time.Hour:
 			return usage{errors.New("--minute and --hour are for loopback only")}
 		case c.opt.SettleWait != 0 && c.opt.SettleWait < 5*time.Minute:

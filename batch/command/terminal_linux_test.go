@@ -43,7 +43,6 @@ func pseudoTerminal(t *testing.T) (ours, theirs *os.File) {
 // TestAgree asks somebody at a terminal while standard input is something else,
 // and asks nobody where there is no terminal.
 func TestAgree(t *testing.T) {
-	const devices = 12
 	for _, tc := range []struct {
 		reason   string
 		terminal bool

@@ -96,6 +96,7 @@ func (d *door) Accept() (net.Conn, error) {
 func serveHTTP2(server *http.Server, conn *tls.Conn, handler http.Handler) {
 	frames := &frameConn{Conn: conn}
 	ctx := context.WithValue(context.Background(), frameKey{}, frames)
+	//lint:ignore SA1019 http.Server takes no connection that is not its own TLS one, and the frames must be had
 	new(http2.Server).ServeConn(frames, &http2.ServeConnOpts{Context: ctx, BaseConfig: server, Handler: handler})
 }
 
