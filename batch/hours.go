@@ -36,11 +36,16 @@ func (r *Runner) closed(now time.Time) (until time.Time, ok bool) {
 	if len(r.ready)+len(r.later)+len(r.doubt) == 0 {
 		return now, true // nothing is left to be called
 	}
+	// Once a second for as long as a day: what is known of it is not asked again.
+	if !now.Before(r.shutFrom) && now.Before(r.shutUntil) && r.opt.Until.IsZero() {
+		return r.shutUntil, false
+	}
 	until, stop := r.opt.closed(now)
 	if stop != nil {
 		r.stop(stop)
 		return now, false
 	}
+	r.shutFrom, r.shutUntil = now, until
 	return until, until.IsZero()
 }
 

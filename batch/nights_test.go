@@ -51,6 +51,16 @@ func (n *nights) evening(t time.Time) time.Time {
 	return time.Date(local.Year(), local.Month(), local.Day(), 22, 0, 0, 0, n.madrid)
 }
 
+// nextEvening is when the scheduler starts next.
+func (n *nights) nextEvening(t time.Time) time.Time {
+	local := t.In(n.madrid)
+	at := time.Date(local.Year(), local.Month(), local.Day(), 22, 0, 0, 0, n.madrid)
+	if !at.After(t) {
+		at = at.AddDate(0, 0, 1)
+	}
+	return at
+}
+
 // best is when the last call goes at the earliest, by trying every second.
 func (n *nights) best() time.Time {
 	var sent []time.Time
@@ -137,7 +147,7 @@ func (n *nights) test(t *testing.T) {
 	var end runEnd
 	night := 0
 	for end.code = CodeStopped; end.code == CodeStopped && night < 7; night++ {
-		time.Sleep(time.Until(n.evening(time.Now().Add(24 * time.Hour).Add(-time.Minute))))
+		time.Sleep(time.Until(n.nextEvening(time.Now())))
 		end = n.night(w, ids)
 	}
 	b := w.judge(end, false)

@@ -53,16 +53,17 @@ type Runner struct {
 		tries int
 		why   string
 	}
-	probing    bool // calls go one at a time
-	epoch      int  // how often that began
-	asking     int  // calls under way that left in this epoch
-	jumps      int  // of the clock that were noticed
-	stopping   *Stop
-	cancel     context.CancelFunc // of waits and reads
-	waitFor    string
-	waitTill   time.Time
-	waitLogged string // the last wait that the log was told of
-	forecast   struct {
+	probing             bool // calls go one at a time
+	epoch               int  // how often that began
+	asking              int  // calls under way that left in this epoch
+	jumps               int  // of the clock that were noticed
+	stopping            *Stop
+	cancel              context.CancelFunc // of waits and reads
+	waitFor             string
+	waitTill            time.Time
+	waitLogged          string    // the last wait that the log was told of
+	shutFrom, shutUntil time.Time // calling is not allowed in between
+	forecast            struct {
 		made time.Time
 		at   time.Time
 		why  string
