@@ -115,9 +115,9 @@ func TestNights(t *testing.T) {
 			n := &nights{devices: 12000, windows: []quota.Window{{Limit: 100, Per: time.Minute}, {Limit: 500, Per: time.Hour}},
 				madrid: madrid, first: tt.first, breaks: []time.Duration{2*time.Hour + 2*time.Minute}, patch: 20 * time.Minute}
 			if testing.Short() {
-				// Only the night of the change and the next.
-				n.devices, n.windows = 500, []quota.Window{{Limit: 10, Per: time.Minute}, {Limit: 50, Per: time.Hour}}
-				n.first = n.first.AddDate(0, 0, 1)
+				// The hours around the change alone.
+				n.devices, n.windows = 210, []quota.Window{{Limit: 10, Per: time.Minute}, {Limit: 50, Per: time.Hour}}
+				n.first, n.breaks, n.patch = n.first.AddDate(0, 0, 1), []time.Duration{5 * time.Minute}, 3*time.Hour+45*time.Minute
 			}
 			synctest.Test(t, n.test)
 		})
