@@ -24,6 +24,8 @@ type wire struct {
 	// leaving sees each call of the API before it leaves and can keep it back
 	// with an error; nil: none.
 	leaving func(*http.Request) error
+	// answered sees each answer of the API and can change it; nil: none.
+	answered func(*http.Request, *http.Response)
 
 	mu      sync.Mutex
 	until   time.Time // nobody may call before it
@@ -48,6 +50,9 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	res, err := w.world.sim.Transport().RoundTrip(r)
 	if err == nil && res.StatusCode == http.StatusTooManyRequests {
 		w.hold(res.Header.Get("Retry-After"))
+	}
+	if err == nil && w.answered != nil {
+		w.answered(r, res)
 	}
 	return res, err
 }
