@@ -147,7 +147,7 @@ func (r *Runner) nextLook(w *work, now time.Time) {
 		step /= 10
 	}
 	w.looks++
-	w.look = now.Add(step)
+	w.look = now.Add(max(step, time.Second)) // a short wait must not spend the quota on looks
 	if d := r.deadline(w); now.Before(d) && w.look.After(d) {
 		w.look = d
 	}

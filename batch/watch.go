@@ -89,14 +89,19 @@ func (w *watcher) look(ctx context.Context, tasks []checkpoint.Task) (changed in
 }
 
 // since is from when on actions are listed: since the oldest of the open ones.
-func (w *watcher) since(open []*checkpoint.Task) time.Time {
-	oldest := w.serverTime(w.clock.Now())
+// It is zero, which lists all, where nobody can say: an action whose answer did
+// not tell its time is of this batch, but when that began by the server's clock
+// is known only after an answer of this process.
+func (w *watcher) since(open []*checkpoint.Task) (oldest time.Time) {
 	for _, t := range open {
 		created := createdAt(t.Action)
-		if created.IsZero() { // the answer did not say; it is of this batch
+		if created.IsZero() {
 			created = w.serverTime(w.about.Created)
 		}
-		if created.Before(oldest) {
+		if created.IsZero() {
+			return created
+		}
+		if oldest.IsZero() || created.Before(oldest) {
 			oldest = created
 		}
 	}

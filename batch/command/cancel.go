@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
@@ -38,13 +39,17 @@ them. The same command goes on after any stop.`,
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.cancel(w, args[0]) },
 	}
-	f := cmd.Flags()
+	w.addFlags(cmd.Flags())
+	return cmd
+}
+
+func (w *withdrawal) addFlags(f *pflag.FlagSet) {
 	w.connection.addFlags(f)
 	f.StringSliceVar(&w.only, "only", nil, "cancel only for the devices in these `LISTS` (default: all of the batch)")
 	f.StringVar(&w.comment, "comment", "", "`TEXT` for the cancelled actions (default: that the batch was withdrawn)")
 	f.BoolVar(&w.yes, "yes", false, "agree without being asked")
+	w.settles = true
 	f.DurationVar(&w.opt.SettleWait, "settle-wait", 5*time.Minute, "how long an action may stay invisible before a device in doubt counts as not sent; shorter on loopback only")
-	return cmd
 }
 
 func (a *app) cancel(w *withdrawal, name string) error {

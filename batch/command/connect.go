@@ -28,6 +28,7 @@ type connection struct {
 	opt          batch.Options
 	maxFailures  string
 	noInventory  bool
+	settles      bool            // the command has --settle-wait
 	source       defender.Source // in place of a login, in a rehearsal
 }
 
@@ -65,13 +66,16 @@ func (c *connection) check() error {
 	if c.config.Timeout <= 0 || c.minute <= 0 || c.hour <= 0 {
 		return usage{errors.New("--timeout, --minute and --hour must be positive")}
 	}
+	if c.opt.SettleWait < 0 {
+		return usage{errors.New("--settle-wait must not be negative")}
+	}
 	if !target.Loopback {
 		switch {
 		case c.perMinute > 100, c.perHour > 1500:
 			return usage{errors.New("the quota is 100 calls a minute and 1,500 an hour; more is for loopback only")}
 		case c.minute != time.Minute, c.hour != time.Hour:
 			return usage{errors.New("--minute and --hour are for loopback only")}
-		case c.opt.SettleWait != 0 && c.opt.SettleWait < 5*time.Minute:
+		case c.settles && c.opt.SettleWait < 5*time.Minute:
 			return usage{errors.New("--settle-wait under 5m is for loopback only: Defender's reads lag by minutes")}
 		}
 	}

@@ -74,6 +74,7 @@ func (j *job) addRunFlags(f *pflag.FlagSet) {
 	f.BoolVar(&j.yes, "yes", false, "agree to the plan without being asked")
 	f.StringVar(&j.digest, "plan", "", "run exactly the plan with this `DIGEST`, or refuse")
 	f.StringVar(&j.maxFailures, "max-failures", "10%", "stop when more than `N|P%` of the devices failed, from 20 devices on")
+	j.settles = true
 	f.IntVar(&j.opt.MaxAttempts, "max-attempts", 5, "attempts for one device, at most `N`")
 	f.DurationVar(&j.opt.SettleWait, "settle-wait", 5*time.Minute, "how long an action may stay invisible before a device in doubt is called again; shorter on loopback only")
 	f.BoolVar(&j.opt.NoTag, "no-comment-tag", false, "send comments without the tag by which actions are known again")

@@ -56,6 +56,7 @@ func TestFilter(t *testing.T) {
 
 func TestFilterRefuses(t *testing.T) {
 	for _, test := range []struct{ why, filter string }{
+		{"a year before the first", "creationDateTimeUtc ge 0000-12-31T23:58:00Z"},
 		{"empty", ""},
 		{"only a name", "id"},
 		{"no value", "id eq"},

@@ -69,7 +69,8 @@ func literal(word string) any {
 		return n
 	}
 	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
-		if t, err := time.Parse(layout, word); err == nil {
+		// A service that keeps times in .NET's DateTime knows no year before 1.
+		if t, err := time.Parse(layout, word); err == nil && t.Year() > 0 {
 			return t
 		}
 	}
