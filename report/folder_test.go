@@ -281,6 +281,18 @@ func TestVerifyFolderNames(t *testing.T) {
 	}
 }
 
+// A folder is checked by its manifest alone where the checkpoint does not have
+// the batch, and says so.
+func TestVerifyFolderOfAnotherCheckpoint(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	dir := write(t, w, FolderOptions{})
+	c, err := VerifyFolder(t.Context(), dir, newWorld(t).s, nil)
+	if err != nil || !c.Unknown || c.Chained || !strings.Contains(c.Describe(), "does not have this batch") {
+		t.Errorf("VerifyFolder with another checkpoint = %+v, %v; want the files checked, the chain not", c, err)
+	}
+}
+
 func remove(t *testing.T, dir, name string) {
 	t.Helper()
 	if err := os.Remove(filepath.Join(dir, name)); err != nil {

@@ -31,6 +31,7 @@ type Checked struct {
 	Head      string // of the batch's chain when the report was made
 	Signed    bool   // the signature was checked
 	Chained   bool   // the chain was found in the checkpoint
+	Unknown   bool   // the checkpoint does not have the batch
 	Remade    bool   // audit.json was made again from the checkpoint and is the same
 }
 
@@ -38,7 +39,8 @@ type Checked struct {
 // and as it was written and that no other report file is; with a key, that the
 // manifest is signed with it; with a checkpoint, that the chain which the
 // manifest names is the beginning of the batch's chain there and that its events
-// still give the same report. The first thing that does not fit comes back as a
+// still give the same report. A batch that the checkpoint does not have is no
+// mismatch: it may have been forgotten since. The first thing that does not fit comes back as a
 // *Mismatch.
 //
 // Without a key or a checkpoint this proves that the folder is whole, not who
@@ -123,7 +125,8 @@ func (m *manifest) checkFiles(dir string) error {
 func (m *manifest) checkChain(ctx context.Context, r checkpoint.Reader, c *Checked) error {
 	b, err := r.FindBatch(m.Cloud, m.TenantID, m.Batch)
 	if errors.Is(err, checkpoint.ErrNoBatch) {
-		return &Mismatch{manifestName, fmt.Sprintf("the checkpoint has no batch %q of tenant %s", m.Batch, m.TenantID)}
+		c.Unknown = true // forgotten since, or another checkpoint: nothing to hold it against
+		return nil
 	}
 	if err != nil {
 		return err
@@ -184,6 +187,8 @@ func (c Checked) Describe() string {
 	switch {
 	case c.Remade:
 		b.WriteString(", the checkpoint gives the same report")
+	case c.Unknown:
+		b.WriteString("; the checkpoint does not have this batch, so its chain could not be checked")
 	case c.Chained:
 		b.WriteString(", the checkpoint has the same chain and has gone on since")
 	}
