@@ -1,7 +1,9 @@
 package batch
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -89,6 +91,7 @@ func (o *Options) decide(w *work, a defender.MachineAction, x defender.Exchange,
 	case defender.WrongDevice:
 		spent()
 		v.doubt(w, now, o)
+		v.task.Reason = ptr(reasonAnother + "; look the device up in the portal")
 		v.next = stopRun
 		v.stop = &Stop{Why: "Defender answered for another device than the one that was named", Err: err, Code: CodeGuard,
 			Hint: "look the device up in the portal; the same command looks for its action and goes on"}
@@ -105,6 +108,14 @@ func (o *Options) decide(w *work, a defender.MachineAction, x defender.Exchange,
 
 // reasonLookup marks a task whose open action is not known yet.
 const reasonLookup = "an action is open already; looking it up"
+
+// reasonAnother begins the reason of a task for which Defender made an action of
+// another device. It stays in doubt until the action is found to be right.
+const reasonAnother = "Defender answered for another device"
+
+func anotherReason(a defender.MachineAction) string {
+	return fmt.Sprintf("%s: action %s, made by this call, names %s; look it up in the portal", reasonAnother, a.ID, cmp.Or(a.MachineID, "none"))
+}
 
 // noReads is what to do about a task that cannot be looked up.
 const noReads = "; machine actions may not be read (Machine.Read.All), so look the device up in the portal"

@@ -16,20 +16,38 @@ import (
 type looked struct {
 	at      time.Time                           // when it began
 	actions map[string][]defender.MachineAction // by device, the youngest first
+	tagged  map[string]defender.MachineAction   // by the tag at the end of the comment
 	asked   map[string]bool                     // devices that were asked for one by one: all their actions are here
 	err     error
 }
 
-func byDevice(actions []defender.MachineAction) map[string][]defender.MachineAction {
-	m := map[string][]defender.MachineAction{}
+// add takes actions that were read.
+func (l *looked) add(actions ...defender.MachineAction) {
+	if l.actions == nil {
+		l.actions, l.tagged = map[string][]defender.MachineAction{}, map[string]defender.MachineAction{}
+	}
+	touched := map[string]bool{}
 	for _, a := range actions {
 		id := strings.ToLower(a.MachineID)
-		m[id] = append(m[id], a)
+		l.actions[id], touched[id] = append(l.actions[id], a), true
+		if tag := tagIn(a.RequestorComment); tag != "" {
+			l.tagged[tag] = a
+		}
 	}
-	for _, of := range m {
-		slices.SortStableFunc(of, func(a, b defender.MachineAction) int { return b.Created.Compare(a.Created) })
+	for id := range touched {
+		slices.SortStableFunc(l.actions[id], func(a, b defender.MachineAction) int { return b.Created.Compare(a.Created) })
 	}
-	return m
+}
+
+// of are the actions that may be a task's: those with a tag of its attempts,
+// whatever device they name (a list may name none), and then all of its device.
+func (l *looked) of(w *work) (all []defender.MachineAction) {
+	for _, tag := range w.tags {
+		if a, ok := l.tagged[tag]; ok && a.MachineID != w.Device {
+			all = append(all, a)
+		}
+	}
+	return append(all, l.actions[w.Device]...)
 }
 
 // lookFirst looks, before the first call of a run, at the Offboard actions that
@@ -54,7 +72,8 @@ func (r *Runner) lookFirst(ctx context.Context) error {
 		return err
 	}
 	r.distrustFormer()
-	l := &looked{at: at, actions: byDevice(all)}
+	l := &looked{at: at}
+	l.add(all...)
 	var changes []checkpoint.TaskChange
 	r.ready = slices.DeleteFunc(r.ready, func(w *work) bool { return r.before(w, l, &changes) })
 	r.later = slices.DeleteFunc(r.later, func(w *work) bool { return r.before(w, l, &changes) })
@@ -89,8 +108,14 @@ func (r *Runner) ours(w *work, a defender.MachineAction) bool {
 // before says whether what the tenant already has makes a call needless.
 func (r *Runner) before(w *work, l *looked, changes *[]checkpoint.TaskChange) bool {
 	c := checkpoint.TaskChange{N: w.N, Reason: ptr("")}
-	for i, a := range l.actions[w.Device] {
+	for i, a := range l.of(w) {
 		switch {
+		case r.ours(w, a) && w.another(a):
+			c.Status, c.Reason = checkpoint.InDoubt, ptr(anotherReason(a))
+			*changes = append(*changes, c)
+			w.apply(c)
+			r.recount(w)
+			return true
 		case r.ours(w, a):
 			c.Status, c.Reason = checkpoint.Accepted, ptr("found by its tag")
 		case !a.Final():
@@ -200,9 +225,14 @@ func (r *Runner) lookNow(ctx context.Context, since time.Time, open []string) *l
 		}
 		var more []defender.MachineAction
 		more, _, err = r.actions(ctx, defender.ActionQuery{MachineID: device})
+		for i := range more {
+			more[i].MachineID = device // which the answer may leave out
+		}
 		all, asked[device] = append(all, more...), true
 	}
-	return &looked{at: at, actions: byDevice(all), asked: asked, err: err}
+	l := &looked{at: at, asked: asked, err: err}
+	l.add(all...)
+	return l
 }
 
 // found settles what a look shows. Absence counts only in a look that began
@@ -255,9 +285,13 @@ func (r *Runner) found(l *looked) {
 // be looked at again.
 func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskChange, ok bool) {
 	c = checkpoint.TaskChange{N: w.N, Reason: ptr("")}
-	actions := l.actions[w.Device]
+	actions := l.of(w)
 	past := !l.at.Before(r.deadline(w))
 	for _, a := range actions {
+		if r.ours(w, a) && w.another(a) {
+			c.Reason = ptr(anotherReason(a))
+			return c, true
+		}
 		if r.ours(w, a) || r.opt.NoTag && r.looksOurs(w, a) {
 			c.Status, c.Action, c.Reason = checkpoint.Accepted, actionOf(a), ptr("found by its tag")
 			if !w.ours(a) {
@@ -285,6 +319,10 @@ func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskCha
 	}
 	if open >= 0 {
 		c.Status, c.Action, c.Reason = checkpoint.AlreadyActive, actionOf(actions[open]), ptr(openReason(actions[open]))
+		return c, true
+	}
+	if strings.HasPrefix(w.Reason, reasonAnother) { // there is an action, whatever it is of
+		c.Reason = &w.Reason
 		return c, true
 	}
 	if why := r.keep[w.N]; why != "" { // a guard that was not there when it was sent

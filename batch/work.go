@@ -48,6 +48,15 @@ func (w *work) last(a defender.MachineAction) bool {
 	return len(w.tags) > 0 && carries(a, w.tags[len(w.tags)-1])
 }
 
+// another says whether an action is of another device than the task's, as it
+// says itself, or the answer to the call did.
+func (w *work) another(a defender.MachineAction) bool {
+	if a.MachineID == "" {
+		return strings.HasPrefix(w.Reason, reasonAnother)
+	}
+	return !strings.EqualFold(a.MachineID, w.Device)
+}
+
 func carries(a defender.MachineAction, tag string) bool {
 	return tag != "" && strings.Contains(a.RequestorComment, "["+tag+"]")
 }
@@ -59,6 +68,17 @@ func comment(text, tag string) string {
 		return text
 	}
 	return text + " [" + tag + "]"
+}
+
+// tagIn finds the tag of the attempt that made an action: what comment has put
+// at the end. Tags before it came along with a comment that somebody copied.
+func tagIn(comment string) string {
+	i := strings.LastIndex(comment, "[mdo-")
+	if i < 0 {
+		return ""
+	}
+	tag, _, _ := strings.Cut(comment[i+1:], "]")
+	return tag
 }
 
 // hresult writes an error code as support asks for it.

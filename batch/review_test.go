@@ -1,0 +1,100 @@
+package batch
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/simulator"
+)
+
+// rewrite changes the body of an answer.
+func rewrite(res *http.Response, change func([]byte) []byte) {
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return // an answer that is cut short stays so
+	}
+	body = change(body)
+	res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	res.Header.Del("Content-Length")
+}
+
+// isList says whether a request lists actions.
+func isList(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/machineactions") }
+
+var anyMachine = regexp.MustCompile(`"machineId":"[0-9a-f]*"`)
+
+// TestListWithoutDevices: a list may leave out the devices of its actions; the
+// tag is enough.
+func TestListWithoutDevices(t *testing.T) {
+	for _, tt := range []struct{ name, faults, why string }{
+		{"in doubt", "lost-after@1", "the call had its effect"},
+		{"crashed", "", "the first look of the next run is by tag, too"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{Faults: tt.faults, Repeat: simulator.RepeatSecond})
+				w.wire.answered = func(r *http.Request, res *http.Response) {
+					if isList(r) {
+						rewrite(res, func(b []byte) []byte { return anyMachine.ReplaceAll(b, []byte(`"machineId":null`)) })
+					}
+				}
+				if tt.faults == "" {
+					w.crash(devices(1), 1)
+				}
+				end := w.run(devices(1))
+				w.judge(end, false)
+				if task := end.tasks[0]; task.Status != checkpoint.Accepted || posts(w.sim.Books(), task.Device) != 1 {
+					t.Errorf("run = %s (%s), %d calls; want accepted by one: %s", task.Status, task.Reason, posts(w.sim.Books(), task.Device), tt.why)
+				}
+			})
+		})
+	}
+}
+
+// TestAnotherDeviceStaysInDoubt: a call that made an action of another device is
+// not made again, however long its own device has none.
+func TestAnotherDeviceStaysInDoubt(t *testing.T) {
+	for _, tt := range []struct{ name, inLists, why string }{
+		{"lists say so too", `"machineId":"` + device("wrong") + `"`, "found by its tag, and not the device's"},
+		{"lists leave it out", `"machineId":null`, "nothing takes the answer back"},
+		{"lists have nothing", "", "absence does not either"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{Repeat: simulator.RepeatSecond})
+				w.wire.answered = func(r *http.Request, res *http.Response) {
+					rewrite(res, func(b []byte) []byte {
+						switch {
+						case isOffboard(r):
+							return bytes.ReplaceAll(b, []byte(device("device 0")), []byte(device("wrong")))
+						case isList(r) && tt.inLists == "":
+							return []byte(`{"value":[]}`)
+						case isList(r):
+							return anyMachine.ReplaceAll(b, []byte(tt.inLists))
+						}
+						return b
+					})
+				}
+				if end := w.run(devices(1)); end.code != CodeGuard {
+					t.Errorf("run = code %d (%v); want %d", end.code, end.stop, CodeGuard)
+				}
+				for range 2 {
+					time.Sleep(time.Hour)
+					end := w.run(devices(1))
+					task := end.tasks[0]
+					if task.Status != checkpoint.InDoubt || end.code != CodeIncomplete || !strings.HasPrefix(task.Reason, reasonAnother) || posts(w.sim.Books(), task.Device) != 1 {
+						t.Errorf("the next run = %s (%s), code %d (%v), %d calls; want it in doubt with the reason, and no call: %s",
+							task.Status, task.Reason, end.code, end.stop, posts(w.sim.Books(), task.Device), tt.why)
+					}
+				}
+			})
+		})
+	}
+}
