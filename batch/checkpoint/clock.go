@@ -26,7 +26,7 @@ func (tx *Tx) Rebase(key Key, now time.Time) error { return tx.rebase(key, now, 
 // rebase is Rebase when the last stamp is already one of a clock that was set
 // forward by ahead: what was written before is older than it by as much more.
 func (tx *Tx) rebase(key Key, now time.Time, ahead time.Duration) error {
-	tx.s.histories = nil
+	tx.s.histories, tx.s.began = nil, now
 	var seen int64
 	err := tx.row("SELECT seen FROM clock WHERE quota_key = $1", key.String()).Scan(&seen)
 	if errors.Is(err, sql.ErrNoRows) {

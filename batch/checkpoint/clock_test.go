@@ -56,8 +56,11 @@ func TestClockSet(t *testing.T) {
 			t.Errorf("%s: free at once = %d; want 0", tt.why, got)
 		}
 		if tt.set == 0 {
-			if got := s.free(t, budget(2), 61.1); got != 1 {
-				t.Errorf("%s: free one window after the first call = %d; want 1", tt.why, got)
+			if got := s.free(t, budget(2), 61.1); got != 0 {
+				t.Errorf("%s: free one window after the first call = %d; want 0, as the clock may have been set by a little", tt.why, got)
+			}
+			if got := s.free(t, budget(2), 61.2+unseen.Seconds()); got != 1 {
+				t.Errorf("%s: free one window and what goes unseen after the first call = %d; want 1", tt.why, got)
 			}
 			continue
 		}
@@ -165,7 +168,8 @@ func TestRebaseAndADeadRun(t *testing.T) {
 	}{
 		{"its grace has begun anew", 100, 0},
 		{"its window", 120 + 60, 0},
-		{"over", 120 + 60.2, 1},
+		{"what the clock may have been set by meanwhile", 120 + 60 + unseen.Seconds(), 0},
+		{"over", 120 + 60.2 + unseen.Seconds(), 1},
 	} {
 		if got := open(t, path).free(t, budget(1), 3600+tt.after); got != tt.free {
 			t.Errorf("%s: free %v s after the jump = %d; want %d", tt.why, tt.after, got, tt.free)
@@ -183,5 +187,38 @@ func TestRebaseOfANewStamp(t *testing.T) {
 	s.mustUpdate(t, func(tx *Tx) error { return tx.Rebase(key, at(3602)) })
 	if got := s.free(t, budget(1), 3602+grace.Seconds()+60.2); got != 1 {
 		t.Errorf("free a grace and a window after the jump = %d; want 1", got)
+	}
+}
+
+// TestClockSetUnseen: between two opens the clock is set forward by less than a
+// comparison with the server can show. No slot is free before a minute has
+// truly passed since the calls were over.
+func TestClockSetUnseen(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		why  string
+		set  float64
+		when float64 // true time since the last call was over
+		free int
+	}{
+		{"by 1.9 s: a minute later by its own count", 1.9, 60.1 - 1.9, 0},
+		{"by 1.9 s: just before a minute is truly over", 1.9, 60, 0},
+		{"by all that goes unseen", unseen.Seconds(), 60, 0},
+		{"by 1.9 s: in the end", 1.9, 60.2 + unseen.Seconds(), 2},
+		{"not at all: it costs no more than that once", 0, 60.2 + unseen.Seconds(), 2},
+	} {
+		path := temp(t)
+		s := open(t, path)
+		d := devices(2)
+		batch, run := start(t, s, "list", d...)
+		for i := range 2 {
+			s.mustEnd(t, batch, s.mustReserve(t, batch, run, int64(i+1), d[i], budget(2), 0), int64(i+1), Accepted, 1)
+		}
+		s.Close()
+		s = open(t, path)
+		if got := s.free(t, budget(2), 1+tt.when+tt.set); got != tt.free {
+			t.Errorf("%s: free after %v s = %d; want %d", tt.why, tt.when, got, tt.free)
+		}
+		s.mustVerify(t)
 	}
 }

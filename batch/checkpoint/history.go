@@ -46,11 +46,32 @@ func (tx *Tx) history(b Budget, now time.Time) (*history, error) {
 	return h, nil
 }
 
+// unseen is by how much the clock may have been set forward between the start of
+// this store and the one before without anybody's noticing: the tolerance, and
+// the second to which a Date is rounded.
+const unseen = tolerance + time.Second
+
+// corrected is when a call was over by the clock of this store. What was stamped
+// before the store looked at the quota first may have been stamped by a clock
+// that stood behind by as much as goes unseen: it costs that much once after a
+// start, and a call is never over later than now for it. A clock that is set
+// while the store is open is noticed by whoever reads it, and Rebase called; one
+// that is slewed, by 500 ppm at most, is covered by the margin of the windows.
+func (s *Store) corrected(over, now time.Time) time.Time {
+	if late := over.Add(unseen); over.Before(s.began) && over.Before(now) {
+		if late.After(now) {
+			return now
+		}
+		return late
+	}
+	return over
+}
+
 func (tx *Tx) readHistory(b Budget, need, now time.Time) (*history, error) {
 	rows, err := tx.Query(`SELECT a.counted, a.batch, a.run, r.alive, r.grace, r.ended
 		FROM attempt a JOIN run r ON r.batch = a.batch AND r.id = a.run
 		WHERE a.quota_key = $1 AND (a.counted = 0 OR a.counted >= $2) AND (a.kind = $3 OR $4)
-		ORDER BY a.counted`, b.Key.String(), micros(need), b.Kind, b.Shared)
+		ORDER BY a.counted`, b.Key.String(), micros(need.Add(-unseen)), b.Kind, b.Shared)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +95,7 @@ func (tx *Tx) readHistory(b Budget, need, now time.Time) (*history, error) {
 		}
 		h.Reserve()
 		if !over.IsZero() {
-			h.Over(over)
+			h.Over(tx.s.corrected(over, now))
 		}
 	}
 	return h, rows.Err()
@@ -83,6 +104,9 @@ func (tx *Tx) readHistory(b Budget, need, now time.Time) (*history, error) {
 // wake notices that this process has not looked at the quota for a while: it
 // may have slept with the machine, and other runs with it.
 func (s *Store) wake(now time.Time) {
+	if s.began.IsZero() {
+		s.began = now
+	}
 	if !s.judged.IsZero() && now.Sub(s.judged) > silence {
 		s.woke = now
 	}

@@ -26,11 +26,30 @@ func Open(path string) (*Store, error) {
 	if err := makePrivateDir(filepath.Dir(path)); err != nil {
 		return nil, s.wrap(err)
 	}
+	if s.path, err = linked(path); err != nil {
+		return nil, s.wrap(err)
+	}
 	if err := s.locked(s.open); err != nil {
 		return nil, s.wrap(err)
 	}
 	go s.write()
 	return s, nil
+}
+
+// linked is the path of a file behind all links, where its directory is there.
+// Locks, the log and the head file are named after the checkpoint's path: under
+// two names of one file they would be two of each.
+func linked(path string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return real, err
+	}
+	if _, err := os.Lstat(path); err == nil {
+		// What is there is a link: perhaps to a disk that is not mounted.
+		return path, fmt.Errorf("%w: it is a link to a file that is not there", ErrDamaged)
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	return filepath.Join(dir, filepath.Base(path)), err
 }
 
 // locked runs fn while no other process makes the checkpoint, migrates it,

@@ -25,6 +25,7 @@ type Store struct {
 	version   int64 // data_version of the connection: changes when another one commits
 	histories map[string]*history
 	mine      map[runID]bool // runs that this store started
+	began     time.Time      // the first moment at which the quota was looked at, by the clock as it is set
 	judged    time.Time      // the last moment at which the quota was looked at
 	woke      time.Time      // when this process was last found to have been asleep
 }
