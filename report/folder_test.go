@@ -287,7 +287,9 @@ func TestVerifyFolderOfAnotherCheckpoint(t *testing.T) {
 	w := newWorld(t)
 	small(w)
 	dir := write(t, w, FolderOptions{})
-	c, err := VerifyFolder(t.Context(), dir, newWorld(t).s, nil)
+	other := newWorld(t)
+	other.newBatch("another", false)
+	c, err := VerifyFolder(t.Context(), dir, other.s, nil)
 	if err != nil || !c.Unknown || c.Chained || !strings.Contains(c.Describe(), "does not have this batch") {
 		t.Errorf("VerifyFolder with another checkpoint = %+v, %v; want the files checked, the chain not", c, err)
 	}
@@ -341,12 +343,6 @@ func TestVerifyFolderAfterMoreHappened(t *testing.T) {
 	c, err := VerifyFolder(t.Context(), dir, w.s, nil)
 	if err != nil || !c.Chained || c.Remade {
 		t.Errorf("VerifyFolder after another run began = %+v, %v; want the chain found, the report not made again", c, err)
-	}
-	other := newWorld(t)
-	other.newBatch("another", false)
-	var m *Mismatch
-	if _, err := VerifyFolder(t.Context(), dir, other.s, nil); !errors.As(err, &m) {
-		t.Errorf("VerifyFolder with another checkpoint = %v; want a mismatch", err)
 	}
 }
 
