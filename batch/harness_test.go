@@ -111,6 +111,11 @@ func (w *world) session(ctx context.Context, store *checkpoint.Store) (*Session,
 }
 
 func (w *world) runOn(ctx context.Context, store *checkpoint.Store, ids []string) (end runEnd, err error) {
+	return w.runText(ctx, store, listOf(ids))
+}
+
+// runText runs a list as its owner wrote it.
+func (w *world) runText(ctx context.Context, store *checkpoint.Store, text string) (end runEnd, err error) {
 	s, err := w.session(ctx, store)
 	if err != nil {
 		return end, err
@@ -123,7 +128,7 @@ func (w *world) runOn(ctx context.Context, store *checkpoint.Store, ids []string
 	if stop := o.Closed(w.req.Again); stop != nil {
 		return end, stop
 	}
-	list, err := input.NewList("list.csv", strings.NewReader(listOf(ids)), input.Options{})
+	list, err := input.NewList("list.csv", strings.NewReader(text), input.Options{})
 	if err != nil {
 		return end, err
 	}

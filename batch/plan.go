@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -118,6 +119,10 @@ func (p *Plan) read(list lister, have []checkpoint.Task) error {
 		p.Lines++
 		p.add(m, &seen, &row)
 	}
+	for i := range m.late {
+		old, known := m.take(m.late[i].Device)
+		p.match(m, &m.late[i], old, known)
+	}
 	p.ListDigest, p.Notes = list.Digest(), list.Notes()
 	if isPortalExport(p.Columns) {
 		p.Notes = append(slices.Clip(p.Notes), "an export of the portal's device list: it holds every device of the tenant, whatever was filtered on the screen")
@@ -157,7 +162,11 @@ func (p *Plan) add(m *matcher, seen *input.Seen, row *input.Row) {
 			l.Status, l.Reason = checkpoint.Skipped, duplicateOf(file, line, row.File)
 		}
 	}
-	p.match(m, &l)
+	if m.wait(&l, row.Problem != nil) {
+		return
+	}
+	old, known := m.take(l.Device)
+	p.match(m, &l, old, known)
 }
 
 const noComment = "no comment, and Defender requires one"
@@ -199,9 +208,8 @@ func (p *Plan) bad(problem *input.Problem) {
 	}
 }
 
-// match finds the task that the line belongs to and plans what changes.
-func (p *Plan) match(m *matcher, l *checkpoint.Line) {
-	old, known := m.take(l.Device)
+// match plans what changes of the task that a line belongs to.
+func (p *Plan) match(m *matcher, l *checkpoint.Line, old *checkpoint.Task, known bool) {
 	if !known {
 		l.N = m.fresh()
 		if m.resumed {
@@ -210,14 +218,38 @@ func (p *Plan) match(m *matcher, l *checkpoint.Line) {
 	} else {
 		l.N = old.N
 	}
-	if l.Status == "" { // a device to be offboarded
+	switch {
+	case l.Status == "": // a device to be offboarded
 		p.device(l, old, known)
+	case known && hasResult(old):
+		p.stays(l, old)
 	}
 	if l.Name == "" {
 		l.Name = old.Name // which may be the inventory's
 	}
 	if !known || differs(l, old) {
 		p.changes.add(l)
+	}
+}
+
+// hasResult says whether a task has more than a plan's word for what it is: its
+// device was answered for, has an action, or is in doubt. No list takes that away.
+func hasResult(t *checkpoint.Task) bool {
+	return t.Status != checkpoint.Pending && (t.Status != checkpoint.Skipped || t.Action.ID != "")
+}
+
+// stays leaves a task its result although its line cannot be used any more. One
+// in doubt is looked up, and not called again.
+func (p *Plan) stays(l *checkpoint.Line, old *checkpoint.Task) {
+	p.lookedUpOnly(old, l.Reason)
+	l.Status, l.Reason, l.Comment = "", "", old.Comment
+}
+
+// lookedUpOnly keeps a task that is in doubt from being called again.
+func (p *Plan) lookedUpOnly(t *checkpoint.Task, why string) {
+	if t.Status == checkpoint.Sending || t.Status == checkpoint.InDoubt {
+		p.InDoubt++
+		p.keep[t.N] = why
 	}
 }
 
@@ -237,8 +269,8 @@ func (p *Plan) device(l *checkpoint.Line, old *checkpoint.Task, known bool) {
 		return
 	case checkpoint.Pending:
 	default:
-		// Skipped tasks without a call and an action were held back by a plan.
-		if again = status != checkpoint.Skipped || old.Attempt != 0 || old.Action.ID != ""; again && !p.takeUp(status) {
+		// Tasks that a plan held back, whatever they were before, go on as they are.
+		if again = hasResult(old); again && !p.takeUp(status) {
 			p.Done[status]++
 			l.Comment = old.Comment
 			return
@@ -299,25 +331,48 @@ func differs(l *checkpoint.Line, t *checkpoint.Task) bool {
 		!slices.Equal(l.Extra, t.Extra) || l.Status != "" && (l.Status != t.Status || l.Reason != t.Reason)
 }
 
-// withdraw takes out what is no longer in the list and was not sent.
+const withdrawn = "withdrawn: no longer in the list"
+
+// withdraw takes out what is no longer in the list and was not sent. What was
+// sent and is in doubt is looked up, and not called again.
 func (p *Plan) withdraw(m *matcher) {
 	for _, t := range m.rest() {
-		l := checkpoint.Line{N: t.N, File: t.File, Line: t.Line, Device: t.Device, Name: t.Name, Comment: t.Comment, Extra: t.Extra}
+		l := checkpoint.Line{N: t.N, File: t.File, Line: t.Line, Device: t.Device, Name: t.Name, Comment: t.Comment,
+			Extra: moved(t.Extra, p.Batch.Columns, p.Columns)}
 		switch t.Status {
 		case checkpoint.Pending:
 			p.Withdrawn++
-			l.Status, l.Reason = checkpoint.Skipped, "withdrawn: no longer in the list"
+			l.Status, l.Reason = checkpoint.Skipped, withdrawn
 		case checkpoint.Skipped:
-		case checkpoint.Sending, checkpoint.InDoubt:
-			p.InDoubt++
-			p.Gone++
 		default:
+			p.lookedUpOnly(t, withdrawn)
 			p.Gone++
 		}
 		if differs(&l, t) {
 			p.changes.add(&l)
 		}
 	}
+}
+
+// moved puts the cells of a row that left the list under the list's columns as
+// they are now, by their names. Cells of a column that has left, too, are dropped.
+func moved(cells, from, to []string) []string {
+	if len(cells) == 0 || slices.Equal(from, to) {
+		return cells
+	}
+	out, taken := make([]string, len(to)), make([]bool, len(to))
+	for i, name := range from[:min(len(from), len(cells))] {
+		for j := range to {
+			if to[j] == name && !taken[j] {
+				out[j], taken[j] = cells[i], true
+				break
+			}
+		}
+	}
+	if !slices.Contains(taken, true) {
+		return nil
+	}
+	return out
 }
 
 // Nothing says whether there is nothing to do.
@@ -333,10 +388,12 @@ type matcher struct {
 	next     int64
 	resumed  bool
 	order    []string
+	late     []checkpoint.Line // that get what the others leave
+	waits    map[string]bool   // devices of these
 }
 
 func newMatcher(have []checkpoint.Task) *matcher {
-	m := &matcher{byDevice: map[string][]*checkpoint.Task{}, resumed: len(have) > 0}
+	m := &matcher{byDevice: map[string][]*checkpoint.Task{}, waits: map[string]bool{}, resumed: len(have) > 0}
 	for i := range have {
 		t := &have[i]
 		if m.byDevice[t.Device] == nil {
@@ -346,8 +403,11 @@ func newMatcher(have []checkpoint.Task) *matcher {
 		m.next = max(m.next, t.N)
 	}
 	for _, ts := range m.byDevice {
-		// The task that was or would be sent comes first, the skipped ones after.
-		slices.SortStableFunc(ts, func(a, b *checkpoint.Task) int { return weight(a) - weight(b) })
+		// The task that was or would be sent comes first, the skipped ones after,
+		// alike ones in the order of the list, and then what is not in it any more.
+		slices.SortStableFunc(ts, func(a, b *checkpoint.Task) int {
+			return cmp.Or(weight(a)-weight(b), cmp.Compare(uint64(a.Position-1), uint64(b.Position-1)))
+		})
 	}
 	return m
 }
@@ -372,6 +432,18 @@ func (m *matcher) take(device string) (*checkpoint.Task, bool) {
 	}
 	m.byDevice[device] = ts[1:]
 	return ts[0], true
+}
+
+// wait puts off a line that is bad, and what follows of its device and is not to
+// be sent either, until all lines are read: the device's task belongs to its good
+// line, wherever that stands.
+func (m *matcher) wait(l *checkpoint.Line, bad bool) bool {
+	if l.Status == "" || !m.waits[l.Device] && (!bad || len(m.byDevice[l.Device]) == 0) {
+		return false
+	}
+	m.waits[l.Device] = true
+	m.late = append(m.late, *l)
+	return true
 }
 
 func (m *matcher) fresh() int64 { m.next++; return m.next }

@@ -119,7 +119,7 @@ func TestReplan(t *testing.T) {
 	list := rapid.Custom(func(t *rapid.T) string {
 		text := "MachineId,Comment\n"
 		for _, n := range rapid.SliceOfN(rapid.IntRange(0, 5), 1, 8).Draw(t, "devices") {
-			text += pool[n] + "," + rapid.SampledFrom([]string{"x", "y"}).Draw(t, "comment") + "\n"
+			text += pool[n] + "," + rapid.SampledFrom([]string{"x", "y", ""}).Draw(t, "comment") + "\n"
 		}
 		return text
 	})
