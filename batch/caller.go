@@ -139,7 +139,10 @@ func outcomeOf(word string, err error, x defender.Exchange) result {
 	r := result{x: x, gaveUp: gaveUp(err)}
 	r.Outcome.Outcome = word
 	r.Unsent = !x.Sent
-	r.Status, r.Date, r.RequestID = x.Status, x.Date, x.RequestID
+	r.Status, r.RequestID = x.Status, x.RequestID
+	if isDefenders(err, x) {
+		r.Date = x.Date
+	}
 	if x.ClientRequestID != "" {
 		r.RequestID = join(x.RequestID, "client:"+x.ClientRequestID)
 	}
@@ -157,6 +160,16 @@ func outcomeOf(word string, err error, x defender.Exchange) result {
 		}
 	}
 	return r
+}
+
+// isDefenders says whether an answer is Defender's own: one that was read, or its
+// JSON error. The date of a proxy's page is that of the proxy's clock.
+func isDefenders(err error, x defender.Exchange) bool {
+	if err == nil {
+		return x.Status/100 == 2
+	}
+	var e *defender.Error
+	return errors.As(err, &e) && (e.Code != "" || e.Class == defender.WrongDevice)
 }
 
 func join(a, b string) string {
@@ -400,9 +413,15 @@ const pageSize = 10000
 
 // actions lists machine actions, the youngest first, and when it began to look.
 func (c *caller) actions(ctx context.Context, q defender.ActionQuery) ([]defender.MachineAction, time.Time, error) {
+	return c.actionsSince(ctx, q, func() time.Time { return q.Since })
+}
+
+// actionsSince asks before each request since when actions are listed: what is
+// known of the server's clock may change while a request is made again.
+func (c *caller) actionsSince(ctx context.Context, q defender.ActionQuery, since func() time.Time) ([]defender.MachineAction, time.Time, error) {
 	return pages(ctx, c, CallListActions, func(a defender.MachineAction) string { return a.ID },
 		func(ctx context.Context, skip int, gate defender.Gate) ([]defender.MachineAction, defender.Exchange, error) {
-			q.Top, q.Skip = pageSize, skip
+			q.Top, q.Skip, q.Since = pageSize, skip, since()
 			return c.client.ListActions(ctx, q, gate)
 		})
 }

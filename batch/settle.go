@@ -189,7 +189,7 @@ func (r *Runner) lookUp(ctx context.Context, now time.Time, wakes *[]time.Time) 
 		return
 	}
 	r.looking = true
-	since := r.serverTime(slices.MinFunc(r.doubt, func(a, b *work) int { return a.DoubtSince.Compare(b.DoubtSince) }).DoubtSince)
+	oldest := slices.MinFunc(r.doubt, func(a, b *work) int { return a.DoubtSince.Compare(b.DoubtSince) }).DoubtSince
 	var open []string
 	for _, w := range r.doubt {
 		if w.Status == checkpoint.AlreadyActive && !w.look.After(now) && len(open) < devicesInLook {
@@ -197,7 +197,7 @@ func (r *Runner) lookUp(ctx context.Context, now time.Time, wakes *[]time.Time) 
 		}
 	}
 	r.group.Go(func() error {
-		r.ended <- ended{looked: r.lookNow(ctx, since, open)}
+		r.ended <- ended{looked: r.lookNow(ctx, oldest, open)}
 		return nil
 	})
 }
@@ -209,15 +209,16 @@ const devicesInLook = 20
 const slack = 5 * time.Minute
 
 // lookNow reads the Offboard actions since the oldest doubtful call, or all if
-// nobody knows since when by the server's clock, and all
-// actions of the devices of which Defender said that one is open: that one may
-// be of any age and type.
-func (r *Runner) lookNow(ctx context.Context, since time.Time, open []string) *looked {
-	q := defender.ActionQuery{Type: "Offboard"}
-	if !since.IsZero() {
-		q.Since = since.Add(-slack)
-	}
-	all, at, err := r.actions(ctx, q)
+// nobody knows since when by the server's clock, and all actions of the devices
+// of which Defender said that one is open: that one may be of any age and type.
+func (r *Runner) lookNow(ctx context.Context, oldest time.Time, open []string) *looked {
+	all, at, err := r.actionsSince(ctx, defender.ActionQuery{Type: "Offboard"}, func() time.Time {
+		since := r.serverTime(oldest)
+		if since.IsZero() {
+			return since
+		}
+		return since.Add(-slack)
+	})
 	asked := map[string]bool{}
 	for _, device := range open {
 		if err != nil {
