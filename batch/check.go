@@ -14,6 +14,7 @@ import (
 const (
 	heldBefore    = "accepted before"
 	heldProtected = "protected"
+	heldPerhaps   = "perhaps protected"
 	heldOtherName = "other name"
 	heldMerged    = "merged"
 	heldNotOn     = "not onboarded"
@@ -39,6 +40,10 @@ func (p *Plan) hold(l *checkpoint.Line) (why string) {
 	if by := req.Protect.Covers(l.Device, named, d); by != "" {
 		return heldProtected + ": by " + by
 	}
+	// Without any inventory the plan is refused as a whole.
+	if at, open := req.Protect.unjudged(l.Name != "", d != nil); open && req.Inventory != nil {
+		return fmt.Sprintf("%s: %v cannot be judged, since the inventory has no %s", heldPerhaps, at, lacking(d))
+	}
 	if d == nil {
 		if !known {
 			p.warn(warnUnknown, l, "")
@@ -52,13 +57,23 @@ func (p *Plan) hold(l *checkpoint.Line) (why string) {
 		return fmt.Sprintf("%s: into %s", heldMerged, d.MergedInto)
 	case d.Onboarding != "" && !d.Onboarded():
 		return fmt.Sprintf("%s: %s", heldNotOn, d.Onboarding)
-	case req.RecentlySeen > 0 && req.Inventory.At.Sub(d.LastSeen) < req.RecentlySeen:
+	case req.RecentlySeen > 0 && d.LastSeen.IsZero():
+		return heldRecent + ": perhaps, the inventory does not say when"
+	case req.RecentlySeen > 0 && req.Inventory.asked().Sub(d.LastSeen) < req.RecentlySeen:
 		return fmt.Sprintf("%s: %s", heldRecent, d.LastSeen.UTC().Format(time.RFC3339))
 	}
 	if !offboards(d.Platform) {
 		p.warn(warnPlatform, l, d.Platform)
 	}
 	return ""
+}
+
+// lacking is what the inventory does not have of a device that it should judge.
+func lacking(d *Device) string {
+	if d == nil {
+		return "such device"
+	}
+	return "name for it"
 }
 
 // known finds a device in the inventory; without an inventory all are known.

@@ -57,6 +57,8 @@ func TestCheck(t *testing.T) {
 		return []Device{d}
 	}
 	same := func(*Device) {}
+	tag, name := protecting(t, "tag:tier0"), protecting(t, "srv-*")
+	tagAt, nameAt := tag.others[0].String(), name.others[0].String()
 	for _, tc := range []struct {
 		reason    string
 		name      string // in the list
@@ -84,6 +86,18 @@ func TestCheck(t *testing.T) {
 		{"a Windows of the future", "", known(func(d *Device) { d.Platform = "Windows13" }), Request{}, "", "", ""},
 		{"seen lately, and that holds it back", "", known(same), Request{RecentlySeen: 72 * time.Hour}, heldRecent, "recently seen: 2026-11-20T10:00:00Z", ""},
 		{"not seen so lately", "", known(same), Request{RecentlySeen: 48 * time.Hour}, "", "", ""},
+		{"nobody says when it was seen", "", known(func(d *Device) { d.LastSeen = time.Time{} }), Request{RecentlySeen: time.Hour}, heldRecent,
+			"recently seen: perhaps, the inventory does not say when", ""},
+		{"nobody says when it was seen, and nobody asks", "", known(func(d *Device) { d.LastSeen = time.Time{} }), Request{}, "", "", ""},
+		{"a tag that it does not have", "lap-0001", known(same), Request{Protect: tag}, "", "", ""},
+		{"not in the inventory, so its tags are not known", "lap-0001", nil, Request{Protect: tag}, heldPerhaps,
+			"perhaps protected: " + tagAt + " cannot be judged, since the inventory has no such device", ""},
+		{"not in the inventory, and its name is known", "lap-0001", nil, Request{Protect: name}, "", "", warnUnknown},
+		{"not in the inventory, and its name is not known", "", nil, Request{Protect: name}, heldPerhaps,
+			"perhaps protected: " + nameAt + " cannot be judged, since the inventory has no such device", ""},
+		{"its name is not known to anybody", "", known(func(d *Device) { d.Name = "" }), Request{Protect: name}, heldPerhaps,
+			"perhaps protected: " + nameAt + " cannot be judged, since the inventory has no name for it", ""},
+		{"not in the inventory, and only ids are protected", "", nil, Request{Protect: protecting(t, device("other"))}, "", "", warnUnknown},
 		{"accepted in another batch", "", known(same), Request{Elsewhere: map[string]checkpoint.Busy{id: {Batch: "old", Status: checkpoint.Accepted}}},
 			heldBefore, `accepted before, in batch "old"`, ""},
 		{"accepted in another batch, and wanted again", "", known(same), Request{Again: true, Elsewhere: map[string]checkpoint.Busy{id: {Batch: "old", Status: checkpoint.Accepted}}},

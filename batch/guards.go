@@ -36,12 +36,16 @@ func (p *Plan) Refused() *Stop {
 		return stop
 	}
 	req := &p.Request
-	if at, open := req.Protect.needsInventory(p.unnamed == ""); open && req.Inventory == nil && p.ToDo > 0 {
+	if at, open := req.Protect.unjudged(p.unnamed == "", false); open && req.Inventory == nil && p.ToDo > 0 {
 		why := fmt.Sprintf("--protect: %v cannot be judged without the inventory", at)
 		if at.kind == "name" {
 			why += fmt.Sprintf(": the list has no name for the device at %s", p.unnamed)
 		}
 		return &Stop{Why: why, Code: CodeUsage, Hint: "leave --no-inventory out, or take the pattern out; nothing was sent"}
+	}
+	if req.RecentlySeen > 0 && req.Inventory == nil && p.ToDo > 0 {
+		return &Stop{Why: "--recently-seen cannot be judged without the inventory", Code: CodeUsage,
+			Hint: "leave --no-inventory or --recently-seen out; nothing was sent"}
 	}
 	if req.MaxDevices > 0 && p.ToDo > req.MaxDevices {
 		return &Stop{Why: fmt.Sprintf("%d devices are to be offboarded, more than --max-devices %d allows", p.ToDo, req.MaxDevices), Code: CodeUsage,

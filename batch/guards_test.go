@@ -51,6 +51,7 @@ func TestRefused(t *testing.T) {
 		{"a name that the list lacks", 1, "", Request{Protect: name}, "the list has no name for the device at list.csv:2"},
 		{"a name that the list has", 0, "MachineId,DeviceName,Comment\n" + device("a") + ",lap-1,x\n", Request{Protect: name}, ""},
 		{"a name that the list has and that is protected", 0, "MachineId,DeviceName,Comment\n" + device("a") + ",srv-1,x\n", Request{Protect: name}, ""},
+		{"when devices were seen, without an inventory", 1, "", Request{RecentlySeen: time.Hour}, "--recently-seen cannot be judged without the inventory"},
 		{"no comment", 0, "MachineId\n" + device("a") + "\n" + device("b"), Request{SkipInvalid: true}, "list.csv: no line has a comment, and Defender requires one"},
 		{"no line", 0, "MachineId,Comment\n", Request{}, "list.csv has no lines"},
 		{"a bad line", 0, "MachineId,Comment\n" + device("a") + ",x\nlap-1,x\n", Request{}, "1 of 2 lines cannot be used"},

@@ -33,7 +33,8 @@ func (d Device) Onboarded() bool { return strings.EqualFold(d.Onboarding, "Onboa
 // Inventory is the devices of a tenant as Defender listed them at one moment. A
 // device that it does not have may exist: old ones leave it.
 type Inventory struct {
-	At        time.Time // when its first page was asked for
+	At        time.Time // when its first page was asked for, by our clock
+	Theirs    time.Time // the same by Defender's clock, rather early than late; zero: not known
 	Onboarded int       // devices that are, without merged records
 	devices   []Device
 	byID      map[string]int
@@ -51,6 +52,15 @@ func NewInventory(at time.Time, devices []Device) *Inventory {
 	return inv
 }
 
+// asked is the moment that its times are compared with: Defender stamps them, so
+// by its clock if that is known.
+func (inv *Inventory) asked() time.Time {
+	if inv.Theirs.IsZero() {
+		return inv.At
+	}
+	return inv.Theirs
+}
+
 // Len is the number of its records.
 func (inv *Inventory) Len() int { return len(inv.devices) }
 
@@ -66,7 +76,8 @@ func (inv *Inventory) Find(id string) (Device, bool) {
 	return inv.devices[i], true
 }
 
-// Inventory lists the tenant's devices in pages of 10,000. Its calls count in
+// Inventory lists the tenant's devices in pages of 10,000, more than once if that
+// takes several: see whole. Its calls count in
 // the quota of their kind like all others, in a run of that name which belongs
 // to no batch. note is told, in words, when Defender cannot be reached.
 func (s *Session) Inventory(ctx context.Context, what string, opt Options, note func(string)) (*Inventory, error) {
@@ -76,18 +87,56 @@ func (s *Session) Inventory(ctx context.Context, what string, opt Options, note 
 	}
 	c.note = note
 	text := interned{}
-	devices, at, err := pages(ctx, c, CallListMachines, func(d Device) string { return d.ID },
-		func(ctx context.Context, skip int, gate defender.Gate) (page []Device, x defender.Exchange, err error) {
-			machines, x, err := s.Client.ListMachines(ctx, defender.MachineQuery{Top: pageSize, Skip: skip}, gate)
-			for i := range machines {
-				page = append(page, text.device(&machines[i]))
-			}
-			return page, x, err
-		})
+	devices, at, err := whole(func() ([]Device, time.Time, error) {
+		return pages(ctx, c, CallListMachines, func(d Device) string { return d.ID },
+			func(ctx context.Context, skip int, gate defender.Gate) (page []Device, x defender.Exchange, err error) {
+				machines, x, err := s.Client.ListMachines(ctx, defender.MachineQuery{Top: pageSize, Skip: skip}, gate)
+				for i := range machines {
+					page = append(page, text.device(&machines[i]))
+				}
+				return page, x, err
+			})
+	})
+	theirs := c.serverTime(at)
 	if err = errors.Join(err, end(err)); err != nil {
 		return nil, readingStop(err)
 	}
-	return NewInventory(at, devices), nil
+	inv := NewInventory(at, devices)
+	inv.Theirs = theirs
+	return inv, nil
+}
+
+// mostReadings is how often an inventory of several pages is read at most.
+const mostReadings = 3
+
+// whole reads an inventory until a reading brings no device that the ones before
+// lacked. Pages have no order that anybody promises: while devices come and go,
+// one can move from a page that is still to be read to one that was. A single page
+// has no such gap. What the readings say of one device is the last one's.
+func whole(read func() ([]Device, time.Time, error)) (all []Device, at time.Time, err error) {
+	if all, at, err = read(); err != nil || len(all) < pageSize {
+		return all, at, err
+	}
+	place := make(map[string]int, len(all))
+	for i, d := range all {
+		place[d.ID] = i
+	}
+	for n, added := 1, true; added && n < mostReadings; n++ {
+		more, _, err := read()
+		if err != nil {
+			return nil, at, err
+		}
+		added = false
+		for _, d := range more {
+			if i, ok := place[d.ID]; ok {
+				all[i] = d
+				continue
+			}
+			place[d.ID], added = len(all), true
+			all = append(all, d)
+		}
+	}
+	return all, at, nil
 }
 
 // readingStop says why a command ends that could not read what it needs.

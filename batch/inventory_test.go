@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,7 +38,7 @@ func fleetOf(n int) (all []simulator.Machine) {
 	return all
 }
 
-// TestInventoryPages reads a tenant of 10,001 devices in two calls, which are
+// TestInventoryPages reads a tenant of 10,001 devices in two calls, twice, which are
 // in the checkpoint under no batch's name, with a run that has ended.
 func TestInventoryPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -49,8 +50,8 @@ func TestInventoryPages(t *testing.T) {
 		if d, ok := inv.Find(device("device 10000")); !ok || d.Name != "lap-10000.contoso.com" || d.Group != "group" || len(d.Tags) != 2 || !d.Onboarded() {
 			t.Errorf("Find = %+v, %v; want the last device", d, ok)
 		}
-		if calls := w.sim.Books().Calls[simulator.KindMachines].Calls; calls != 2 {
-			t.Errorf("%d list calls; want 2", calls)
+		if calls := w.sim.Books().Calls[simulator.KindMachines].Calls; calls != 4 {
+			t.Errorf("%d list calls; want 2, and 2 that show that nothing moved", calls)
 		}
 		store, err := checkpoint.Open(w.path)
 		if err != nil {
@@ -71,8 +72,8 @@ func TestInventoryPages(t *testing.T) {
 				t.Errorf("runs %+v, %v; want one plan that has ended well", runs, err)
 			}
 			attempts, err := r.Attempts(b.ID)
-			if err != nil || len(attempts) != 2 {
-				t.Errorf("%d attempts, %v; want 2", len(attempts), err)
+			if err != nil || len(attempts) != 4 {
+				t.Errorf("%d attempts, %v; want 4", len(attempts), err)
 			}
 			all, err := r.Batches()
 			if len(all) != 0 {
@@ -82,6 +83,56 @@ func TestInventoryPages(t *testing.T) {
 		})
 		if err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestWhole has devices move between the pages of an inventory while it is read.
+func TestWhole(t *testing.T) {
+	fleet := func(n int, without ...int) (all []Device) {
+		for i := range n {
+			if !slices.Contains(without, i) {
+				all = append(all, Device{ID: fmt.Sprint(i)})
+			}
+		}
+		return all
+	}
+	for _, tc := range []struct {
+		reason   string
+		readings [][]Device
+		want     int // devices
+		times    int // that it is read
+	}{
+		{"one page", [][]Device{fleet(pageSize - 1)}, pageSize - 1, 1},
+		{"a reading that misses two", [][]Device{fleet(pageSize+9, 3, 4), fleet(pageSize + 9), fleet(pageSize + 9)}, pageSize + 9, 3},
+		{"each misses another one", [][]Device{fleet(pageSize+9, 3), fleet(pageSize+9, 4), fleet(pageSize+9, 5)}, pageSize + 9, 3},
+		{"one leaves meanwhile", [][]Device{fleet(pageSize + 9), fleet(pageSize+9, 4)}, pageSize + 9, 2},
+	} {
+		times := 0
+		all, at, err := whole(func() ([]Device, time.Time, error) {
+			times++
+			return slices.Clone(tc.readings[times-1]), noon.Add(time.Duration(times) * time.Minute), nil
+		})
+		if err != nil || len(all) != tc.want || times != tc.times || !at.Equal(noon.Add(time.Minute)) {
+			t.Errorf("%s: %d devices as of %v after %d readings, %v; want %d as of the first page after %d", tc.reason, len(all), at, times, err, tc.want, tc.times)
+		}
+	}
+}
+
+// TestRecentlySeenClockAhead has a clock that is two days ahead: when a device was
+// seen is held against Defender's clock, which wrote it.
+func TestRecentlySeenClockAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id := device("it")
+		w := newWorld(t, simulator.Options{Seed: 1, Machines: []simulator.Machine{{ID: id, ComputerDNSName: "lap-1", LastSeen: time.Now().Add(-time.Hour)}}})
+		w.clock = &Clock{Wall: func(at time.Time) time.Time { return at.Add(48 * time.Hour) }}
+		inv, err := w.inventoryOf(t.Context(), "plan", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := planOf(t, listOf([]string{id}), checkpoint.Batch{}, nil, Request{Inventory: inv, RecentlySeen: 24 * time.Hour})
+		if p.ToDo != 0 || p.Held[heldRecent] == nil {
+			t.Errorf("seen an hour ago: to do %d, held %v; want it held back", p.ToDo, p.Held)
 		}
 	})
 }

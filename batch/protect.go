@@ -194,14 +194,14 @@ func (p *Protection) Idle(inv *Inventory) (idle []string) {
 	return idle
 }
 
-// needsInventory finds a pattern that nothing but the inventory can judge, or
-// that a device without a name in the list leaves open.
-func (p *Protection) needsInventory(named bool) (at pattern, ok bool) {
+// unjudged finds a pattern of which nobody can say whether it protects a device:
+// nothing but the inventory judges most of them, and a name takes a name.
+func (p *Protection) unjudged(named, inInventory bool) (at pattern, ok bool) {
 	if p == nil {
 		return at, false
 	}
 	for _, at := range p.others {
-		if at.kind != "name" || !named {
+		if at.kind != "name" && !inInventory || at.kind == "name" && !named {
 			return at, true
 		}
 	}

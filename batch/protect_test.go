@@ -123,27 +123,25 @@ func TestProtectionIdle(t *testing.T) {
 	}
 }
 
-func TestNeedsInventory(t *testing.T) {
+func TestUnjudged(t *testing.T) {
 	for _, tc := range []struct {
-		reason, pattern string
-		named, want     bool
+		reason, pattern          string
+		named, inInventory, want bool
 	}{
-		{"an id is in every list", "d47fbcac0d737d0472e11432e0f43692293e8138", false, false},
-		{"a name, and the list has them", "srv-*", true, false},
-		{"a name, and the list lacks some", "srv-*", false, true},
-		{"a tag", "tag:x", true, true},
-		{"a group", "group:x", true, true},
-		{"a platform", "os:x", true, true},
+		{"an id is in every list", "d47fbcac0d737d0472e11432e0f43692293e8138", false, false, false},
+		{"a name, and the list has it", "srv-*", true, false, false},
+		{"a name, and the list lacks it", "srv-*", false, false, true},
+		{"a name that the inventory lacks, too", "srv-*", false, true, true},
+		{"a tag", "tag:x", true, false, true},
+		{"a group", "group:x", true, false, true},
+		{"a platform", "os:x", true, false, true},
+		{"a tag, and the inventory has the device", "tag:x", false, true, false},
 	} {
-		p, err := ReadProtection([]string{protectFile(t, tc.pattern)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, got := p.needsInventory(tc.named); got != tc.want {
-			t.Errorf("%s: needsInventory(%v) with %q = %v; want %v", tc.reason, tc.named, tc.pattern, got, tc.want)
+		if _, got := protecting(t, tc.pattern).unjudged(tc.named, tc.inInventory); got != tc.want {
+			t.Errorf("%s: unjudged(%v, %v) with %q = %v; want %v", tc.reason, tc.named, tc.inInventory, tc.pattern, got, tc.want)
 		}
 	}
-	if _, got := (*Protection)(nil).needsInventory(false); got {
-		t.Error("no protection needs the inventory")
+	if _, got := (*Protection)(nil).unjudged(false, false); got {
+		t.Error("no protection leaves something open")
 	}
 }
