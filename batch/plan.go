@@ -295,7 +295,7 @@ func (p *Plan) device(l *checkpoint.Line, old *checkpoint.Task, known bool) {
 	}
 	p.ToDo++
 	if again {
-		p.reset(l.N)
+		p.reset(old)
 	}
 	if status != checkpoint.Pending {
 		l.Status = checkpoint.Pending
@@ -319,10 +319,15 @@ func (p *Plan) takeUp(s checkpoint.Status) bool {
 	return slices.Contains(p.Request.Retry, s)
 }
 
-// reset gives a task its attempts back.
-func (p *Plan) reset(n int64) {
-	p.tasks = append(p.tasks, checkpoint.TaskChange{N: n, Status: checkpoint.Pending, Reason: ptr(""), Attempts: ptr(0),
-		Tries404: ptr(0), NotBefore: ptr(time.Time{}), Action: &checkpoint.Action{}})
+// reset gives a task its attempts back. An action that may still be open stays
+// known: the run reads it before it calls.
+func (p *Plan) reset(old *checkpoint.Task) {
+	c := checkpoint.TaskChange{N: old.N, Status: checkpoint.Pending, Reason: ptr(""), Attempts: ptr(0),
+		Tries404: ptr(0), NotBefore: ptr(time.Time{})}
+	if isFinal(old.Action) {
+		c.Action = &checkpoint.Action{}
+	}
+	p.tasks = append(p.tasks, c)
 }
 
 // differs says whether a line changes what is known of its task.

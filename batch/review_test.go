@@ -2,6 +2,7 @@ package batch
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"regexp"
@@ -119,5 +120,55 @@ func TestDateOfAProxy(t *testing.T) {
 		if n := b.Faults["proxy-403"]; n < 15 {
 			t.Errorf("the portal answered %d calls; want it in the way of both kinds", n)
 		}
+	})
+}
+
+// TestAgainWhileUnseen: --again right after a run finds actions that no list
+// shows yet, and makes no second ones.
+func TestAgainWhileUnseen(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		by   func(w *world) *world
+		why  string
+	}{
+		{"in the same batch", func(w *world) *world { return w }, "the action's id is known"},
+		{"in another batch", func(w *world) *world { return w.beside("other") }, "the other batch knows it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{Repeat: simulator.RepeatSecond, Lag: 2 * time.Minute, Pending: time.Hour})
+				ids := devices(3)
+				w.run(ids)
+				again := tt.by(w)
+				again.opt.Again, again.req.Again = true, true
+				end := again.run(ids)
+				b := w.judge(end, false)
+				if n := b.Calls[simulator.KindOffboard].Calls; n != 3 || end.counts[checkpoint.Pending] != 0 {
+					t.Errorf("%d calls, %v (%v); want no call beside the first three: %s", n, end.counts, end.stop, tt.why)
+				}
+				time.Sleep(2 * time.Hour)
+				end = again.run(ids)
+				if n := w.sim.Books().Calls[simulator.KindOffboard].Calls; n != 6 || end.counts[checkpoint.Accepted] != 3 {
+					t.Errorf("when they are over: %d calls, %v (%v); want all called again", n, end.counts, end.stop)
+				}
+			})
+		})
+	}
+}
+
+// TestAgainInterrupted: what is known of an action outlives a run that could not
+// read it.
+func TestAgainInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{Repeat: simulator.RepeatSecond, Lag: 2 * time.Minute})
+		w.run(devices(1))
+		w.opt.Again, w.req.Again = true, true
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if end, err := w.tryRun(ctx, devices(1)); err != nil || end.counts[checkpoint.Pending] != 1 {
+			t.Fatalf("the interrupted run left %v, %v; want the device pending", end.counts, err)
+		}
+		w.opt.Again, w.req.Again = false, false
+		w.judge(w.run(devices(1)), false)
 	})
 }

@@ -17,6 +17,7 @@ type looked struct {
 	at      time.Time                           // when it began
 	actions map[string][]defender.MachineAction // by device, the youngest first
 	tagged  map[string]defender.MachineAction   // by the tag at the end of the comment
+	ids     map[string]defender.MachineAction   // by their own id
 	asked   map[string]bool                     // devices that were asked for one by one: all their actions are here
 	err     error
 }
@@ -24,12 +25,14 @@ type looked struct {
 // add takes actions that were read.
 func (l *looked) add(actions ...defender.MachineAction) {
 	if l.actions == nil {
-		l.actions, l.tagged = map[string][]defender.MachineAction{}, map[string]defender.MachineAction{}
+		l.actions = map[string][]defender.MachineAction{}
+		l.tagged, l.ids = map[string]defender.MachineAction{}, map[string]defender.MachineAction{}
 	}
 	touched := map[string]bool{}
 	for _, a := range actions {
 		id := strings.ToLower(a.MachineID)
 		l.actions[id], touched[id] = append(l.actions[id], a), true
+		l.ids[strings.ToLower(a.ID)] = a
 		if tag := tagIn(a.RequestorComment); tag != "" {
 			l.tagged[tag] = a
 		}
@@ -74,9 +77,13 @@ func (r *Runner) lookFirst(ctx context.Context) error {
 	r.distrustFormer()
 	l := &looked{at: at}
 	l.add(all...)
+	if err := r.former(ctx, l); err != nil {
+		return err
+	}
 	var changes []checkpoint.TaskChange
 	r.ready = slices.DeleteFunc(r.ready, func(w *work) bool { return r.before(w, l, &changes) })
 	r.later = slices.DeleteFunc(r.later, func(w *work) bool { return r.before(w, l, &changes) })
+	r.forgetFormer(&changes)
 	if err := r.changeAll("look-first", changes); err != nil {
 		return err
 	}
