@@ -109,8 +109,11 @@ func (c *canceller) take(ctx context.Context) (*Open, error) {
 	for {
 		o, err := c.s.Open(ctx, c.about.Name)
 		var other *ErrOtherRunner
-		if !errors.As(err, &other) || time.Since(began) > patience {
+		if !errors.As(err, &other) {
 			return o, err
+		}
+		if time.Since(began) > patience {
+			return nil, stillHeld(other)
 		}
 		c.tell(func(s *Cancelling) {
 			s.Wait, s.Until = "the batch's runner finishes its calls in flight and stops", time.Time{}
@@ -119,6 +122,17 @@ func (c *canceller) take(ctx context.Context) (*Open, error) {
 			return nil, err
 		}
 	}
+}
+
+// stillHeld says what to do about a runner that does not let go of a batch that
+// is closed: one that waits at its prompt does not look.
+func stillHeld(other *ErrOtherRunner) *Stop {
+	who := "the process that has it, which may be waiting for somebody's answer"
+	if other.Run.PID != 0 {
+		who = fmt.Sprintf("process %d on %s", other.Run.PID, other.Run.Host)
+	}
+	return &Stop{Why: "nothing was cancelled yet", Err: other, Code: CodeOtherRunner,
+		Hint: "the batch is closed by now, and nothing more of it is sent; end " + who + ", then run cancel again"}
 }
 
 // load reads what earlier cancels of the batch have called.

@@ -30,18 +30,27 @@ func (s *Session) closing(p *CancelPlan, at time.Time) string {
 // isHeld says whether a batch is closed only until a cancel of some is done.
 func isHeld(closed string) bool { return strings.HasPrefix(closed, heldPrefix) }
 
-// close closes the batch. One that was closed for good stays as it is.
+// close closes the batch. One that was closed for good stays so, for the same
+// reason, but it is written that it was closed again: whoever was about to open
+// it sees that.
 func (s *Session) close(p *CancelPlan, how string) error {
 	now := s.Clock.Now()
 	return s.Store.Update(func(tx *checkpoint.Tx) error {
 		b, err := tx.Batch(p.Batch.ID)
-		if err != nil || b.Closed != "" && (p.Request.Only != nil || !isHeld(b.Closed)) {
+		if err != nil {
 			return err
 		}
-		_, err = tx.Append(b.ID, checkpoint.Event{Kind: "close", At: now, Note: how, Closed: ptr(s.closing(p, now))})
+		why := b.Closed
+		if why == "" || isHeld(why) {
+			why = s.closing(p, now)
+		}
+		_, err = tx.Append(b.ID, checkpoint.Event{Kind: closeKind, At: now, Note: how, Closed: &why})
 		return err
 	})
 }
+
+// closeKind is the kind of event by which a batch is closed.
+const closeKind = "close"
 
 // closedStop is why nothing is sent for a batch.
 func closedStop(why string) *Stop {
@@ -75,21 +84,67 @@ func (o *Open) Closed(again bool) *Stop {
 	if o.Batch.Closed == "" || again && !isHeld(o.Batch.Closed) {
 		return nil
 	}
-	s := closedStop(o.Batch.Closed)
+	return o.closedStop(o.Batch.Closed)
+}
+
+// ClosedNow is Closed as the checkpoint has it at this moment: somebody may
+// close a batch that waits here to be run.
+func (o *Open) ClosedNow(ctx context.Context, again bool) (stop *Stop, err error) {
+	if o.Batch.ID == 0 {
+		return nil, nil
+	}
+	err = o.s.Store.View(ctx, func(r checkpoint.Reader) error {
+		stop, err = o.closedSince(r, again)
+		return err
+	})
+	return stop, err
+}
+
+// closedSince says why the batch may not be run any more, or nil if nobody has
+// closed it since it was loaded.
+func (o *Open) closedSince(r checkpoint.Reader, again bool) (*Stop, error) {
+	b, err := r.Batch(o.Batch.ID)
+	if err != nil || b.Closed == "" {
+		return nil, err
+	}
+	since, err := r.HasSince(b.ID, o.Batch.Events, closeKind)
+	if err != nil || !since && again && !isHeld(b.Closed) {
+		return nil, err
+	}
+	return o.closedStop(b.Closed), nil
+}
+
+func (o *Open) closedStop(why string) *Stop {
+	s := closedStop(why)
 	s.Why = strings.Replace(s.Why, "the batch", fmt.Sprintf("batch %q", o.name), 1)
 	s.Code = CodeUsage
 	return s
 }
 
-// reopens opens a batch again that was closed when this process took it; not
-// one that somebody closes at this moment.
-func (o *Open) reopens(tx *checkpoint.Tx, batch int64, opt *Options) (*string, error) {
-	if o.Batch.Closed == "" || !opt.Again {
+// reopens opens a batch again that was closed when this process took it. One
+// that somebody has closed since is not run, nor one whose chain is not the one
+// that was planned on: a *Stop says so.
+func (o *Open) reopens(tx *checkpoint.Tx, opt *Options) (*string, error) {
+	if o.Batch.ID == 0 {
 		return nil, nil
 	}
-	b, err := tx.Batch(batch)
-	if err != nil || b.Closed != o.Batch.Closed {
+	same, err := tx.Continues(o.Batch)
+	if err != nil {
 		return nil, err
+	}
+	if !same {
+		return nil, &Stop{Why: fmt.Sprintf("batch %q is not the one that was planned: it was forgotten since", o.name), Code: CodeUsage,
+			Hint: "nothing was sent; run the same command again for a new plan"}
+	}
+	stop, err := o.closedSince(tx.Reader, opt.Again)
+	if err != nil {
+		return nil, err
+	}
+	if stop != nil {
+		return nil, stop
+	}
+	if o.Batch.Closed == "" {
+		return nil, nil
 	}
 	return ptr(""), nil
 }

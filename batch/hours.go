@@ -51,7 +51,10 @@ func (r *Runner) closed(now time.Time) (until time.Time, ok bool) {
 
 // untilOpen waits, before the first call of a run, for the hours.
 func (r *Runner) untilOpen(ctx context.Context) {
-	for ctx.Err() == nil && r.stopping == nil {
+	for n := 0; ctx.Err() == nil && r.stopping == nil; n++ {
+		if n%10 == 0 { // seconds
+			r.stop(r.recalled())
+		}
 		until, ok := r.closed(r.clock.Now())
 		if ok {
 			return
@@ -60,6 +63,29 @@ func (r *Runner) untilOpen(ctx context.Context) {
 		r.tell()
 		wait(ctx, time.Second)
 	}
+}
+
+// first makes the look before the first call, for as long as the batch is not
+// closed: the look may wait for a hold or an outage.
+func (r *Runner) first(ctx context.Context) *Stop {
+	looking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	closed := make(chan *Stop, 1)
+	go func() {
+		defer close(closed)
+		for wait(looking, 10*time.Second) == nil {
+			if stop := r.recalled(); stop != nil {
+				closed <- stop
+				cancel()
+			}
+		}
+	}()
+	err := r.lookFirst(looking)
+	cancel()
+	if stop := <-closed; stop != nil {
+		return stop
+	}
+	return asStop(err)
 }
 
 // hours waits until calls are allowed, in steps: the time that has passed, which

@@ -92,7 +92,7 @@ func (r *Runner) Run(ctx, hard context.Context) (stop *Stop) {
 
 	r.untilOpen(ctx)
 	if r.stopping == nil {
-		r.stop(asStop(r.lookFirst(ctx)))
+		r.stop(r.first(ctx))
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

@@ -95,6 +95,22 @@ func (s *Session) lock(ctx context.Context, what, name string) (*flock.Flock, er
 	return lock, nil
 }
 
+// LockBatch takes a batch and the tracking of it from all other processes, for
+// whoever has no session. If one has either, the error is an *ErrOtherRunner.
+func LockBatch(ctx context.Context, store *checkpoint.Store, b checkpoint.Batch) (unlock func(), err error) {
+	s := &Session{Store: store, Key: b.Key}
+	run, err := s.lock(ctx, "batch", b.Name)
+	if err != nil {
+		return nil, err
+	}
+	track, err := s.lock(ctx, whatTrack, b.Name)
+	if err != nil {
+		run.Close()
+		return nil, err
+	}
+	return func() { track.Close(); run.Close() }, nil
+}
+
 // lockFile is never deleted: a process that waits for it must not wait for a
 // file that has no name any more.
 func (s *Session) lockFile(what, name string) string {
@@ -167,6 +183,10 @@ func (o *Open) Start(ctx context.Context, p *Plan, what, how string, opt Options
 		return nil, err
 	}
 	err = o.s.Store.Update(func(tx *checkpoint.Tx) error {
+		e := checkpoint.Event{Kind: "run", At: now, Start: o.s.start(what, how, &opt)}
+		if e.Closed, err = o.reopens(tx, &opt); err != nil {
+			return err
+		}
 		if r.batch = o.Batch.ID; r.batch == 0 {
 			if r.batch, err = tx.NewBatch(checkpoint.NewBatch{Name: o.name, Cloud: o.s.Key.Cloud, Tenant: o.s.Key.Tenant,
 				Application: o.s.Key.Application, Host: o.s.Host, Simulated: o.s.Simulated}, now); err != nil {
@@ -174,10 +194,6 @@ func (o *Open) Start(ctx context.Context, p *Plan, what, how string, opt Options
 			}
 		}
 		if err := p.write(tx, r.batch, now, string(settings), p.Digest(o.s.Key, o.s.Host)); err != nil {
-			return err
-		}
-		e := checkpoint.Event{Kind: "run", At: now, Start: o.s.start(what, how, &opt)}
-		if e.Closed, err = o.reopens(tx, r.batch, &opt); err != nil {
 			return err
 		}
 		r.run, err = tx.Append(r.batch, e)

@@ -38,9 +38,10 @@ func (tx *Tx) append(batch int64, body string, e *Event) (seq int64, err error) 
 	return seq, tx.project(batch, seq, e)
 }
 
-// NewBatch makes a batch with the first event of its chain.
+// NewBatch makes a batch with the first event of its chain. Its id is one that no
+// batch had before.
 func (tx *Tx) NewBatch(nb NewBatch, at time.Time) (id int64, err error) {
-	if err := tx.row("SELECT COALESCE(MAX(id), 0) + 1 FROM batch").Scan(&id); err != nil {
+	if err := tx.row("UPDATE batch_id SET last = last + 1 RETURNING last").Scan(&id); err != nil {
 		return 0, err
 	}
 	body, e, err := Event{Kind: "batch", At: at, Batch: &nb}.written()

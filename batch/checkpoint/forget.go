@@ -76,7 +76,6 @@ func (tx *Tx) needed(batch int64, now time.Time) error {
 // forget removes the rows of a batch, those first that refer to others.
 func (tx *Tx) forget(batch int64) error {
 	tx.s.histories = nil
-	// Its id may be given again, to a batch of another process.
 	maps.DeleteFunc(tx.s.mine, func(r runID, _ bool) bool { return r.batch == batch })
 	for _, table := range []string{"hold", "attempt", "task", "run", "event"} {
 		if _, err := tx.exec("DELETE FROM "+table+" WHERE batch = $1", batch); err != nil {

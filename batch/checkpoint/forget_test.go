@@ -68,8 +68,9 @@ func TestForget(t *testing.T) {
 		}); err != nil {
 			t.Errorf("%s: the other batch: %v", tt.why, err)
 		}
-		// A new batch may get the id of the old one, which the head must not know.
-		start(t, s, "new", "d3")
+		if id, _ := start(t, s, "new", "d3"); id == batch {
+			t.Errorf("%s: a new batch got the id of the forgotten one, %d", tt.why, id)
+		}
 		s.mustVerify(t)
 		copyTo(t, path, path+"-copy") // as a crash here would leave it
 		open(t, path+"-copy").mustVerify(t)

@@ -260,7 +260,7 @@ func TestKilledWithACallInFlight(t *testing.T) {
 	if got := s.free(t, budget(1), 1); got != 0 {
 		t.Errorf("free with a dead process's call open = %d; want 0", got)
 	}
-	if got := open(t, path).free(t, budget(1), 120+60.1); got != 1 {
+	if got := open(t, path).free(t, budget(1), 120+60.2+unseen.Seconds()); got != 1 {
 		t.Errorf("free when it can no longer take effect = %d; want 1", got)
 	}
 	batch, run := start(t, s, "another")

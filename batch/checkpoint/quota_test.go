@@ -333,7 +333,7 @@ func TestRolledBackRunIsNotOurs(t *testing.T) {
 	}
 	other.mustReserve(t, batch, run, 1, "d1", budget(1), 0)
 	other.Close()
-	if got := s.free(t, budget(1), 120+60.1); got != 1 {
+	if got := s.free(t, budget(1), 120+60.2+unseen.Seconds()); got != 1 {
 		t.Errorf("free when a dead run's call can no longer take effect = %d; want 1", got)
 	}
 }

@@ -43,6 +43,21 @@ func (r Reader) Batch(id int64) (Batch, error) {
 	return scanBatch(r.QueryRow("SELECT "+batchColumns+" FROM batch WHERE id = $1", id))
 }
 
+// HasSince says whether a batch has an event of a kind after the one with the
+// number seq.
+func (r Reader) HasSince(batch, seq int64, kind string) (has bool, err error) {
+	err = r.QueryRow("SELECT EXISTS (SELECT 1 FROM event WHERE batch = $1 AND seq > $2 AND kind = $3)", batch, seq, kind).Scan(&has)
+	return has, err
+}
+
+// Continues says whether a batch is still the one that was read before: its
+// chain has the same event where that one ended. It may have grown since.
+func (r Reader) Continues(b Batch) (same bool, err error) {
+	err = r.QueryRow(`SELECT EXISTS (SELECT 1 FROM event e JOIN batch b ON b.id = e.batch
+		WHERE e.batch = $1 AND e.seq = $2 AND e.hash = $3 AND b.name = $4)`, b.ID, b.Events, b.Head, b.Name).Scan(&same)
+	return same, err
+}
+
 // Batches lists all batches, the oldest first, without those that only hold
 // the calls of a tenant that belong to none.
 func (r Reader) Batches() ([]Batch, error) {

@@ -70,6 +70,11 @@ func (a *app) agreeToForget(b checkpoint.Batch, yes bool) error {
 // checkpoint when the folder is whole.
 func (a *app) forget(store *checkpoint.Store, b checkpoint.Batch, dir string) error {
 	ctx := context.WithoutCancel(a.Context)
+	unlock, err := batch.LockBatch(ctx, store, b)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	folder, err := report.WriteFolder(ctx, store, b.ID, dir, report.FolderOptions{})
 	if err != nil {
 		return err
@@ -130,7 +135,8 @@ func (a *app) retire(j *job, s *connected) {
 		dir := filepath.Join(filepath.Dir(s.Store.Path()), "forgotten", fileName(b.Name)+"-"+b.Created.UTC().Format("20060102T150405Z"))
 		err := a.forget(s.Store, b, dir)
 		var stop *batch.Stop
-		if err != nil && !errors.As(err, &stop) {
+		var other *batch.ErrOtherRunner
+		if err != nil && !errors.As(err, &stop) && !errors.As(err, &other) {
 			a.warn(fmt.Sprintf("--retention: batch %q: %v", b.Name, err))
 		}
 	}

@@ -93,6 +93,15 @@ func TestRetire(t *testing.T) {
 		t.Errorf("without --retention: %q are left; want all", got)
 	}
 	j.retention = days(90 * 24 * time.Hour)
+	unlock, err := batch.LockBatch(t.Context(), store, checkpoint.Batch{Name: "done long ago", Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.retire(j, s)
+	if got := names(t, store); !slices.Equal(got, all) {
+		t.Errorf("with a runner at the prompt of the old batch: %q are left; want all", got)
+	}
+	unlock()
 	a.retire(j, s)
 	want := slices.DeleteFunc(all, func(n string) bool { return n == "done long ago" })
 	if got := names(t, store); !slices.Equal(got, want) {

@@ -172,7 +172,7 @@ func (h *hours) inNight(now, last, end time.Time, wait bool) string {
 // who is asked now is not kept waiting for the hours: what a plan reads changes
 // nothing. Where nobody will be asked the hours hold for reading too, and with
 // --wait they are waited for here, so that the plan is one of that time.
-func (a *app) readingHours(j *job, s *connected) (batch.Options, error) {
+func (a *app) readingHours(j *job, s *connected, b *batch.Open) (batch.Options, error) {
 	opt := j.opt
 	asked := !j.yes && j.digest == "" && !s.Simulated
 	if opt.Allowed == nil {
@@ -192,7 +192,14 @@ func (a *app) readingHours(j *job, s *connected) (batch.Options, error) {
 			a.say("Outside the allowed hours: waiting until %s", clockIn(open, a.zone))
 		}
 		select {
-		case <-time.After(min(time.Minute, open.Sub(now))):
+		case <-time.After(min(10*time.Second, open.Sub(now))):
+			stop, err := b.ClosedNow(a.Context, j.req.Again)
+			if err != nil {
+				return opt, err
+			}
+			if stop != nil {
+				return opt, stop
+			}
 		case <-a.Context.Done():
 			return opt, &batch.Stop{Why: "interrupted", Code: batch.CodeStopped, Hint: "nothing was sent; the same command goes on"}
 		}

@@ -181,7 +181,7 @@ func (a *app) planned(j *job, s *connected) (open *batch.Open, plan *batch.Plan,
 			return open, plan, err // without a call
 		}
 	}
-	opt, err := a.readingHours(j, s)
+	opt, err := a.readingHours(j, s, open)
 	if err != nil {
 		return open, nil, err
 	}
