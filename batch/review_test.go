@@ -172,3 +172,77 @@ func TestAgainInterrupted(t *testing.T) {
 		w.judge(w.run(devices(1)), false)
 	})
 }
+
+// TestNoTag matches a call without a tag, or leaves it alone.
+func TestNoTag(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		faults  string
+		pending time.Duration // actions succeed after it
+		stop    time.Duration // the first run ends then; 0: when it is done
+		ends    string        // as what another action, made meanwhile, has ended
+		then    bool          // with tags in the second run
+		status  checkpoint.Status
+		reason  string
+		why     string
+	}{
+		{name: "others are known", faults: "lost-after@2", status: checkpoint.Accepted, reason: "matched by device, time and requestor",
+			why: "the first device's answer tells who we are"},
+		{name: "others are known from before", faults: "lost-after@2", stop: time.Second, status: checkpoint.Accepted, reason: "matched by device, time and requestor",
+			why: "an earlier run was told"},
+		{name: "the next run has tags", faults: "lost-after@2", stop: time.Second, then: true, status: checkpoint.Accepted, reason: "matched by device, time and requestor",
+			why: "the call in doubt has none, whatever later ones have"},
+		{name: "it has succeeded by then", faults: "lost-after=2", pending: 30 * time.Second, stop: time.Second, then: true, status: checkpoint.Skipped,
+			reason: "offboard action succeeded on", why: "it is done, whoever asked for it"},
+		{name: "it has failed by then", faults: "lost-before=2", ends: simulator.Failed, stop: time.Second, status: checkpoint.InDoubt,
+			reason: "may be this call's", why: "nobody knows as who we are known"},
+		{name: "it has failed by then, and we are known", faults: "lost-before@2", ends: simulator.Failed, stop: time.Second, status: checkpoint.Accepted,
+			reason: "", why: "an action of somebody else's is not ours: called again"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{Faults: tt.faults, Repeat: simulator.RepeatSecond, Pending: tt.pending, Running: tt.pending})
+				w.opt.NoTag, w.opt.Workers = true, 1
+				ids := devices(2)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if tt.stop != 0 {
+					time.AfterFunc(tt.stop, cancel)
+				}
+				end, err := w.tryRun(ctx, ids)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tt.ends != "" {
+					w.sim.AddAction(simulator.Action{MachineID: ids[1], Status: tt.ends, Comment: "retired"})
+				}
+				if tt.stop != 0 {
+					w.opt.NoTag = !tt.then
+					end = w.run(ids)
+				}
+				b := w.judge(end, tt.ends != "")
+				task := end.tasks[1]
+				if task.Status != tt.status || !strings.Contains(task.Reason, tt.reason) {
+					t.Errorf("run = %s (%s), %d calls (%v); want %s (…%s…): %s", task.Status, task.Reason, posts(b, task.Device), end.stop, tt.status, tt.reason, tt.why)
+				}
+			})
+		})
+	}
+}
+
+// TestOpenOffboardComesFirst: of two open actions the Offboard is the one that
+// matters, whichever is younger.
+func TestOpenOffboardComesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{})
+		var id string
+		w.atPost(1, func() {
+			id = w.sim.AddAction(simulator.Action{MachineID: devices(1)[0], Created: time.Now().Add(-2 * time.Minute)})
+			w.sim.AddAction(simulator.Action{MachineID: devices(1)[0], Type: "Isolate", Created: time.Now().Add(-time.Minute)})
+		})
+		task := w.run(devices(1)).tasks[0]
+		if task.Status != checkpoint.AlreadyActive || task.Action.ID != id || task.Action.Type != "Offboard" {
+			t.Errorf("run = %s with %+v (%s); want already-active with the Offboard %s", task.Status, task.Action, task.Reason, id)
+		}
+	})
+}

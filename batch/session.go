@@ -254,9 +254,7 @@ func (r *Runner) load(ctx context.Context) error {
 		for _, a := range attempts {
 			if a.N != 0 && a.Kind == CallOffboard {
 				requests[a.N]++
-				if a.Tag != "" {
-					tags[a.N] = append(tags[a.N], a.Tag)
-				}
+				tags[a.N] = append(tags[a.N], a.Tag)
 			}
 		}
 		r.total = len(tasks)
@@ -264,10 +262,13 @@ func (r *Runner) load(ctx context.Context) error {
 		r.jumps = r.clock.Jumps()
 		for _, t := range tasks {
 			r.counts[t.Status]++
+			if t.Status == checkpoint.Accepted && t.Action.Requestor != "" {
+				r.requestor = t.Action.Requestor
+			}
 			if t.NotBefore.After(now.Add(longestWait)) { // by a clock that was set since
 				t.NotBefore = now
 			}
-			w := &work{Task: t, tags: tags[t.N], tagged: len(tags[t.N]) > 0, requests: requests[t.N], counted: t.Status, jumps: r.jumps}
+			w := &work{Task: t, tags: tags[t.N], requests: requests[t.N], counted: t.Status, jumps: r.jumps}
 			if o, ok := offsets[t.Attempt]; ok {
 				w.offset = &o
 			}

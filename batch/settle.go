@@ -128,7 +128,7 @@ func (r *Runner) before(w *work, l *looked, changes *[]checkpoint.TaskChange) bo
 		case !a.Final():
 			c.Status, c.Reason = checkpoint.AlreadyActive, ptr(openReason(a))
 		case i == 0 && a.Succeeded() && !r.opt.Again:
-			c.Status, c.Reason = checkpoint.Skipped, ptr("offboard action succeeded on "+a.Updated.UTC().Format(time.RFC3339))
+			c.Status, c.Reason = checkpoint.Skipped, ptr(doneReason(a))
 		default:
 			continue
 		}
@@ -204,7 +204,11 @@ func (r *Runner) lookUp(ctx context.Context, now time.Time, wakes *[]time.Time) 
 		}
 	}
 	r.group.Go(func() error {
-		r.ended <- ended{looked: r.lookNow(ctx, oldest, open)}
+		var l *looked
+		if err := guarded(func() error { l = r.lookNow(ctx, oldest, open); return nil }); err != nil {
+			l = &looked{err: err}
+		}
+		r.ended <- ended{looked: l}
 		return nil
 	})
 }
@@ -300,7 +304,7 @@ func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskCha
 			c.Reason = ptr(anotherReason(a))
 			return c, true
 		}
-		if r.ours(w, a) || r.opt.NoTag && r.looksOurs(w, a) {
+		if r.ours(w, a) || r.looksOurs(w, a) {
 			c.Status, c.Action, c.Reason = checkpoint.Accepted, actionOf(a), ptr("found by its tag")
 			if !w.ours(a) {
 				c.Reason = ptr("matched by device, time and requestor")
@@ -308,7 +312,7 @@ func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskCha
 			return c, true
 		}
 	}
-	open := slices.IndexFunc(actions, func(a defender.MachineAction) bool { return !a.Final() })
+	open := openOf(actions)
 	if w.Status == checkpoint.AlreadyActive {
 		switch past := past && l.asked[w.Device]; {
 		case open < 0 && !past:
@@ -329,6 +333,14 @@ func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskCha
 		c.Status, c.Action, c.Reason = checkpoint.AlreadyActive, actionOf(actions[open]), ptr(openReason(actions[open]))
 		return c, true
 	}
+	if i := r.done(w, actions); i >= 0 {
+		c.Status, c.Action, c.Reason = checkpoint.Skipped, actionOf(actions[i]), ptr(doneReason(actions[i]))
+		return c, true
+	}
+	if i := r.mayBeOurs(w, actions); i >= 0 { // a call too many is worse than a doubt
+		c.Reason = ptr(maybeReason(actions[i]))
+		return c, true
+	}
 	if strings.HasPrefix(w.Reason, reasonAnother) { // there is an action, whatever it is of
 		c.Reason = &w.Reason
 		return c, true
@@ -346,17 +358,4 @@ func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskCha
 	c.Reason = ptr(fmt.Sprintf("attempt %d had no answer, and no action of it was found", w.Attempts))
 	c.NotBefore = ptr(now.Add(r.jitter(time.Second << min(w.Attempts, 6))))
 	return c, true
-}
-
-// looksOurs is the next best thing to a tag: an offboard action of the device,
-// made since the call and by the same requestor as our other ones.
-func (r *Runner) looksOurs(w *work, a defender.MachineAction) bool {
-	since := r.serverTime(w.DoubtSince)
-	if since.IsZero() && a.Final() {
-		return false // it may be of any age
-	}
-	return strings.EqualFold(a.Type, "Offboard") &&
-		!a.Created.Before(since.Add(-2*time.Second)) &&
-		(r.requestor == "" || strings.EqualFold(a.Requestor, r.requestor)) &&
-		(a.RequestorComment == "" || a.RequestorComment == w.Comment)
 }

@@ -52,7 +52,7 @@ func TestSettle(t *testing.T) {
 			change: func(o *Options) { o.MaxOutage = 2 * time.Hour },
 			status: checkpoint.Accepted, reason: "found by its tag", posts: 1, spent: 1, why: "only a look that was made counts as absence"},
 		{name: "no tag", sim: simulator.Options{Faults: "lost-after@1"}, change: func(o *Options) { o.NoTag = true },
-			status: checkpoint.Accepted, reason: "matched by device, time and requestor", posts: 1, spent: 1, why: "the next best thing, and it says so"},
+			status: checkpoint.AlreadyActive, reason: "an action is open already", posts: 1, spent: 1, why: "as who our actions are known is not known yet"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

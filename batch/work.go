@@ -13,8 +13,8 @@ import (
 // work is a task in the hands of a run.
 type work struct {
 	checkpoint.Task
-	tags     []string  // of all attempts
-	tagged   bool      // attempts carry a tag
+	tags     []string  // of all attempts; empty for one without
+	tagged   bool      // the call under way carries one
 	look     time.Time // when to look it up next, while it is in doubt
 	looks    int
 	counted  checkpoint.Status // as which it is counted
@@ -47,6 +47,9 @@ func (w *work) ours(a defender.MachineAction) bool {
 func (w *work) last(a defender.MachineAction) bool {
 	return len(w.tags) > 0 && carries(a, w.tags[len(w.tags)-1])
 }
+
+// untagged says whether the last attempt carries no tag, whatever others do.
+func (w *work) untagged() bool { return len(w.tags) > 0 && w.tags[len(w.tags)-1] == "" }
 
 // another says whether an action is of another device than the task's, as it
 // says itself, or the answer to the call did.
