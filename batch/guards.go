@@ -71,9 +71,9 @@ func (p *Plan) tooLargeAShare() *Stop {
 }
 
 // CanaryLeft is how many devices are to be sent before somebody is asked again;
-// 0 if there is no canary, or it has been sent, or it would be all there is.
+// 0 if there is no canary, or it has been answered for, or it would be all there is.
 func (p *Plan) CanaryLeft() int {
-	if left := p.Request.Canary - p.Sent; left > 0 && left < p.ToDo {
+	if left := p.Request.Canary - p.Answered; left > 0 && left < p.ToDo {
 		return left
 	}
 	return 0

@@ -117,21 +117,30 @@ func TestCanaryLeft(t *testing.T) {
 	for _, tc := range []struct {
 		reason               string
 		canary, sent, listed int
+		known                int // of the list, by an earlier run
+		status               checkpoint.Status
 		want                 int
 	}{
-		{"none asked for", 0, 0, 10, 0},
-		{"the first of a new batch", 3, 0, 10, 3},
-		{"interrupted after one", 3, 1, 10, 2},
-		{"over", 3, 3, 10, 0},
-		{"long over", 3, 7, 10, 0},
-		{"the list is no longer than that", 10, 0, 10, 0},
+		{"none asked for", 0, 0, 10, 0, "", 0},
+		{"the first of a new batch", 3, 0, 10, 0, "", 3},
+		{"interrupted after one", 3, 1, 10, 10, checkpoint.Accepted, 2},
+		{"over", 3, 3, 10, 10, checkpoint.Refused, 0},
+		{"long over", 3, 7, 10, 10, checkpoint.AlreadyActive, 0},
+		{"the list is no longer than that", 10, 0, 10, 0, "", 0},
+		{"what was called had no answer", 3, 7, 10, 10, checkpoint.Pending, 3},
+		{"what was called is in doubt", 3, 5, 10, 10, checkpoint.InDoubt, 3},
+		{"it was over, and the list is longer now", 3, 6, 10, 6, checkpoint.Accepted, 3},
+		{"it was not even over, and the list is longer now", 3, 1, 10, 6, checkpoint.Accepted, 3},
 	} {
 		all := devices(tc.listed)
 		var have []checkpoint.Task
-		for i, id := range all[:tc.sent] {
-			have = append(have, checkpoint.Task{N: int64(i + 1), Device: id, Status: checkpoint.Refused, Attempt: 1})
+		for i, id := range all[:tc.known] {
+			have = append(have, checkpoint.Task{N: int64(i + 1), Position: int64(i + 1), Device: id, Status: checkpoint.Pending})
+			if i < tc.sent {
+				have[i].Status, have[i].Attempt = tc.status, int64(i+1)
+			}
 		}
-		p := planOf(t, listOf(all), checkpoint.Batch{}, have, Request{Canary: tc.canary})
+		p := planOf(t, listOf(all), checkpoint.Batch{Events: int64(tc.sent)}, have, Request{Canary: tc.canary})
 		if got := p.CanaryLeft(); got != tc.want {
 			t.Errorf("%s: CanaryLeft() = %d with %d to do; want %d", tc.reason, got, p.ToDo, tc.want)
 		}

@@ -51,7 +51,7 @@ type Plan struct {
 	Done       map[checkpoint.Status]int // of earlier runs
 	InDoubt    int
 	ToDo       int // devices that would be called
-	Sent       int // tasks that had a call in an earlier run
+	Answered   int // devices that Defender has answered for since the batch was last added to
 	Added      int // lines that an earlier run did not know
 	Withdrawn  int // tasks that were not sent and are no longer in the list
 	Gone       int // tasks that were sent and are no longer in the list
@@ -61,6 +61,7 @@ type Plan struct {
 	Bad      int // all of them
 	Told     int // of these, those that Problems tells of in one
 
+	round   round
 	changes lines
 	tasks   []checkpoint.TaskChange // what changes beside the lines
 	keep    map[int64]string        // why a task in doubt is not to be called again
@@ -102,11 +103,7 @@ func newPlan(list lister, name string, req Request) *Plan {
 // read reads the list to its end.
 func (p *Plan) read(list lister, have []checkpoint.Task) error {
 	m := newMatcher(have)
-	for _, t := range have {
-		if t.Attempt != 0 {
-			p.Sent++
-		}
-	}
+	p.round = roundOf(p.Batch, have)
 	var seen input.Seen
 	for {
 		row, err := list.Next()
@@ -125,15 +122,21 @@ func (p *Plan) read(list lister, have []checkpoint.Task) error {
 	}
 	p.ListDigest, p.Notes = list.Digest(), list.Notes()
 	if isPortalExport(p.Columns) {
-		p.Notes = append(slices.Clip(p.Notes), "an export of the portal's device list: it holds every device of the tenant, whatever was filtered on the screen")
+		p.note("an export of the portal's device list: it holds every device of the tenant, whatever was filtered on the screen")
 	}
 	for _, at := range p.Request.Protect.Idle(p.Request.Inventory) {
-		p.Notes = append(slices.Clip(p.Notes), "protects no device of the inventory: "+at)
+		p.note("protects no device of the inventory: " + at)
 	}
 	p.sayOnce()
 	p.withdraw(m)
+	p.round.next(p.Batch)
+	p.Answered = p.round.answered(have)
+	p.sayCanary()
 	return nil
 }
+
+// note adds to what there is to say of the list, whose own notes are not ours.
+func (p *Plan) note(text string) { p.Notes = append(slices.Clip(p.Notes), text) }
 
 // add plans one line.
 func (p *Plan) add(m *matcher, seen *input.Seen, row *input.Row) {
@@ -270,7 +273,7 @@ func (p *Plan) device(l *checkpoint.Line, old *checkpoint.Task, known bool) {
 	case checkpoint.Pending:
 	default:
 		// Tasks that a plan held back, whatever they were before, go on as they are.
-		if again = hasResult(old); again && !p.takeUp(status) {
+		if again = hasResult(old); again && !p.takeUp(old) {
 			p.Done[status]++
 			l.Comment = old.Comment
 			return
@@ -294,7 +297,9 @@ func (p *Plan) device(l *checkpoint.Line, old *checkpoint.Task, known bool) {
 		p.unnamed = fmt.Sprintf("%s:%d", l.File, l.Line)
 	}
 	p.ToDo++
+	p.round.added = p.round.added || old.Position == 0 // new, or back
 	if again {
+		p.round.taken = true
 		p.reset(old)
 	}
 	if status != checkpoint.Pending {
@@ -310,13 +315,16 @@ func (p *Plan) heldBack(l *checkpoint.Line, why string) {
 	addTo(p.Held, kind, l, strings.TrimSpace(about))
 }
 
-// takeUp says whether a final status is asked to be taken up again.
-func (p *Plan) takeUp(s checkpoint.Status) bool {
-	switch s {
+// takeUp says whether a task that has a result is asked to be taken up again.
+func (p *Plan) takeUp(t *checkpoint.Task) bool {
+	if p.Request.Canary > 0 && p.round.has(t) {
+		return false
+	}
+	switch t.Status {
 	case checkpoint.Accepted, checkpoint.AlreadyActive, checkpoint.Skipped:
 		return p.Request.Again
 	}
-	return slices.Contains(p.Request.Retry, s)
+	return slices.Contains(p.Request.Retry, t.Status)
 }
 
 // reset gives a task its attempts back. An action that may still be open stays

@@ -1,0 +1,89 @@
+package batch
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+// round is which of a batch's calls belong together for --canary: those since
+// devices were last added to what is to be done, by a longer list, --again or
+// --retry. What was answered for in an earlier round vouches for nothing in this
+// one. A list that grows every day thus has a canary every day.
+//
+// It is kept among the settings of each plan, as numbers of events. A batch that
+// never was added to is in its first round, from 0.
+type round struct {
+	From  int64 `json:"roundFrom"`
+	Again int64 `json:"roundAgain"` // the last event before --again or --retry took devices up; 0: they did not
+
+	open         bool // some of it is still to be sent
+	added, taken bool // by the plan at hand
+}
+
+// roundOf is the round in which a batch is. Settings of an older program, which
+// have none, are those of a first one.
+func roundOf(b checkpoint.Batch, have []checkpoint.Task) (r round) {
+	// What cannot be read is no round: the audit tells of damaged settings.
+	_ = json.Unmarshal([]byte(b.Options), &r)
+	for i := range have {
+		r.open = r.open || have[i].Status == checkpoint.Pending
+	}
+	return r
+}
+
+// has says that --again or --retry took a task up in this round and it was called
+// since. While the rest waits for the canary, the same command goes on with that
+// and does not begin anew.
+func (r *round) has(t *checkpoint.Task) bool { return r.open && r.Again > 0 && t.Attempt > r.Again }
+
+// next begins a new round if the plan has added anything to what is to be done.
+func (r *round) next(b checkpoint.Batch) {
+	if r.taken && (!r.open || r.Again == 0) {
+		r.Again = b.Events
+	}
+	if r.added || r.taken {
+		r.From = b.Events
+	}
+}
+
+// answered counts the tasks for which Defender gave an answer in this round. A
+// call that had none, or was told to wait, has shown nothing.
+func (r *round) answered(have []checkpoint.Task) (n int) {
+	for i := range have {
+		switch have[i].Status {
+		case checkpoint.Accepted, checkpoint.AlreadyActive, checkpoint.Refused, checkpoint.Failed:
+			if have[i].Attempt > r.From {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// among puts the round among a plan's settings.
+func (r *round) among(settings string) string {
+	all := map[string]any{}
+	if r.From == 0 && r.Again == 0 || json.Unmarshal([]byte(settings), &all) != nil {
+		return settings
+	}
+	all["roundFrom"], all["roundAgain"] = r.From, r.Again
+	b, err := json.Marshal(all)
+	if err != nil {
+		return settings
+	}
+	return string(b)
+}
+
+// sayCanary says when --canary has nothing to hold up.
+func (p *Plan) sayCanary() {
+	n := p.Request.Canary
+	switch {
+	case n == 0 || p.ToDo == 0 || p.CanaryLeft() > 0:
+	case p.Answered >= n:
+		p.note(fmt.Sprintf("--canary %d is over: %s answered for, and nobody is asked again", n, countOf(p.Answered, "device")))
+	default:
+		p.note(fmt.Sprintf("--canary %d has nothing to hold up: no more than that are to be sent", n))
+	}
+}
