@@ -42,6 +42,7 @@ const sendWithin = 10 * time.Second
 var (
 	errHalted = errors.New("the run is stopping")
 	errStale  = errors.New("the reservation is too old to be used")
+	errSpent  = errors.New("the call has made its one request")
 )
 
 // attempt is one call on its way: what its gate has reserved.
@@ -51,12 +52,42 @@ type attempt struct {
 	kind   string
 	id     int64 // of the last request that was let through; 0: none
 	number int   // requests that were let through
+	sent   int   // of these, those that left
+	once   bool  // one request only: a challenge is answered by the next call
 }
 
-// gate reserves a slot and writes the intent, both on the disk before it
+// ownError is what kept a call back on our side of the wire, and not for a while:
+// the checkpoint cannot be written.
+type ownError struct{ err error }
+
+func (e *ownError) Error() string { return e.err.Error() }
+func (e *ownError) Unwrap() error { return e.err }
+
+// isOurs says whether an error comes from our side of the wire.
+func isOurs(err error) bool {
+	var own *ownError
+	return errors.As(err, &own) || errors.Is(err, checkpoint.ErrDisk) || errors.Is(err, checkpoint.ErrDamaged)
+}
+
+// gate is what the client asks before a request leaves. What is not known to go
+// by is an error of our own.
+func (a *attempt) gate(ctx context.Context, previous *defender.Exchange) error {
+	err := a.admit(ctx, previous)
+	var no *checkpoint.NoSlot
+	var busy *checkpoint.Busy
+	var closed *checkpoint.Closed
+	switch {
+	case err == nil, err == errStale, err == errSpent, err == errHalted, err == errClosed,
+		errors.As(err, &no), errors.As(err, &busy), errors.As(err, &closed):
+		return err
+	}
+	return &ownError{err}
+}
+
+// admit reserves a slot and writes the intent, both on the disk before it
 // returns nil; only then does the request leave. A crash from there on leaves
 // the device in doubt, never silently called again.
-func (a *attempt) gate(ctx context.Context, previous *defender.Exchange) error {
+func (a *attempt) admit(ctx context.Context, previous *defender.Exchange) error {
 	c := a.c
 	if a.id != 0 && previous != nil {
 		// The request before was answered with a challenge for more claims.
@@ -66,6 +97,9 @@ func (a *attempt) gate(ctx context.Context, previous *defender.Exchange) error {
 		}
 		if err := a.over(outcomeOf("challenged", nil, *previous), task); err != nil {
 			return err
+		}
+		if a.once {
+			return errSpent
 		}
 	}
 	if c.halted.Load() {
@@ -88,7 +122,10 @@ func (a *attempt) gate(ctx context.Context, previous *defender.Exchange) error {
 	a.id = r.Attempt
 	a.number++
 	if late := c.clock.Now().Sub(r.At) > sendWithin || time.Since(began) > sendWithin; late || c.clock.Jumps() != jumps {
-		return errors.Join(errStale, a.drop())
+		if err := a.drop(); err != nil {
+			return err
+		}
+		return errStale
 	}
 	return nil
 }
@@ -189,6 +226,9 @@ func gaveUp(err error) bool {
 // one transaction, before anybody is told.
 func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 	c := a.c
+	if !r.Unsent {
+		a.sent++
+	}
 	if _, err := c.trustClock(); err != nil { // before something is written by the new clock
 		return err
 	}
@@ -332,12 +372,10 @@ func (c *caller) read(ctx context.Context, kind string, do func(context.Context,
 func (c *caller) again(ctx context.Context, err error, x defender.Exchange) (bool, error) {
 	var no *checkpoint.NoSlot
 	switch {
-	case errors.Is(err, errHalted), ctx.Err() != nil:
+	case isOurs(err), errors.Is(err, errHalted), ctx.Err() != nil:
 		return false, err
 	case errors.As(err, &no), errors.Is(err, errStale), errors.Is(err, errClosed):
 		return true, nil
-	case errors.Is(err, checkpoint.ErrDisk):
-		return false, err
 	}
 	switch defender.ClassOf(err) {
 	case defender.Throttled:

@@ -213,7 +213,7 @@ func (c *canceller) cancel(ctx, hard context.Context, open []checkpoint.Task) er
 	group, calling := errgroup.WithContext(ctx)
 	group.SetLimit(c.opt.Workers + 1) // and the one who tells
 	done := make(chan struct{})
-	group.Go(func() error { return c.watchQuota(calling, done) })
+	group.Go(func() error { return guarded(func() error { return c.watchQuota(calling, done) }) })
 	c.tell(func(s *Cancelling) { s.Total += len(open) })
 	var calls sync.WaitGroup
 	for _, t := range open {
@@ -226,7 +226,7 @@ func (c *canceller) cancel(ctx, hard context.Context, open []checkpoint.Task) er
 			c.mu.Lock()
 			c.tried[t.N] = true
 			c.mu.Unlock()
-			err := c.one(calling, hard, &t)
+			err := guarded(func() error { return c.one(calling, hard, &t) })
 			if err == nil {
 				c.tell(func(s *Cancelling) { s.Done++ })
 			}

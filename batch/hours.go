@@ -74,7 +74,11 @@ func (r *Runner) first(ctx context.Context) *Stop {
 	go func() {
 		defer close(closed)
 		for wait(looking, 10*time.Second) == nil {
-			if stop := r.recalled(); stop != nil {
+			var stop *Stop
+			if err := guarded(func() error { stop = r.recalled(); return nil }); err != nil {
+				stop = asStop(err)
+			}
+			if stop != nil {
 				closed <- stop
 				cancel()
 			}

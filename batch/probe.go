@@ -46,7 +46,6 @@ func (r *Runner) heed(w *work, v verdict) {
 	case v.word == "": // it did not leave
 		return
 	}
-	r.sentCalls++
 	switch {
 	case v.answered:
 		r.out.since, r.out.tries = time.Time{}, 0

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/defender"
 	"mde-offboard/batch/simulator"
 )
 
@@ -243,6 +244,101 @@ func TestOpenOffboardComesFirst(t *testing.T) {
 		task := w.run(devices(1)).tasks[0]
 		if task.Status != checkpoint.AlreadyActive || task.Action.ID != id || task.Action.Type != "Offboard" {
 			t.Errorf("run = %s with %+v (%s); want already-active with the Offboard %s", task.Status, task.Action, task.Reason, id)
+		}
+	})
+}
+
+// TestLimitCountsEveryCall: whatever a call was answered with, it counts.
+func TestLimitCountsEveryCall(t *testing.T) {
+	for _, tt := range []struct{ faults, why string }{
+		{"proxy-403=2", "an outage"},
+		{"503-retry-after=4", "more outages than calls"},
+		{"429-seconds@2", "turned away"},
+		{"401-cae@2", "challenged, with the same call again"},
+		{"401@2", "a token that is refused"},
+	} {
+		t.Run(tt.faults, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{Faults: tt.faults})
+				w.opt.Limit = 3
+				end := w.run(devices(10))
+				n := w.judge(end, false).Calls[simulator.KindOffboard].Calls
+				if n != 3 || end.stop == nil || end.stop.Why != "3 calls were made, as --limit says" {
+					t.Errorf("%d calls, %v; want 3, and that as the reason: %s", n, end.stop, tt.why)
+				}
+			})
+		})
+	}
+}
+
+// TestHintOfAClosedBatch: a batch that was closed is not run again; cancel
+// settles what it has in doubt.
+func TestHintOfAClosedBatch(t *testing.T) {
+	for _, tt := range []struct {
+		closed string
+		hint   string
+	}{
+		{"", "run that batch again"},
+		{"cancelled by somebody", `cancel "list" settles it`},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, simulator.Options{Faults: "lost-before@1"})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			end, err := w.tryRun(ctx, devices(1))
+			if err != nil || end.counts[checkpoint.InDoubt] != 1 {
+				t.Fatalf("the first run left %v, %v; want the device in doubt", end.counts, err)
+			}
+			err = w.store().Update(func(tx *checkpoint.Tx) error {
+				_, err := tx.Append(end.tasks[0].Batch, checkpoint.Event{Kind: "close", At: time.Now(), Closed: &tt.closed})
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop := w.beside("other").run(devices(1)).stop
+			if stop == nil || !strings.Contains(stop.Hint, tt.hint) {
+				t.Errorf("closed as %q: the other batch stops with %+v; want the hint …%s…", tt.closed, stop, tt.hint)
+			}
+		})
+	}
+}
+
+// TestOwnErrors: a checkpoint that cannot be written is no outage of Defender's.
+func TestOwnErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{})
+		store := w.store()
+		s, err := w.session(t.Context(), store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := s.Open(t.Context(), "list")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer o.Close()
+		r, err := o.Start(t.Context(), planOf(t, listOf(devices(1)), o.Batch, o.Tasks, w.req), "run", "test", w.opt, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		e := r.offboard(t.Context(), r.ready[0])
+		if e.err == nil || e.v.next != ready {
+			t.Errorf("offboard = %v, next %d; want an error that ends the run", e.err, e.v.next)
+		}
+		if stop := asStop(e.err); stop == nil || stop.Code != CodeError {
+			t.Errorf("asStop(%v) = %+v; want code %d", e.err, stop, CodeError)
+		}
+		a := &attempt{c: r.caller, kind: CallListActions, intent: checkpoint.Intent{Run: r.run, Number: 1}}
+		_, x, err := r.client.ListActions(t.Context(), defender.ActionQuery{}, a.gate)
+		if again, err := r.again(t.Context(), err, x); again || !isOurs(err) {
+			t.Errorf("again = %t, %v; want no other try", again, err)
+		}
+		if err := (&attempt{c: r.caller, id: 1}).drop(); err == nil {
+			t.Error("drop = nil; want the error of the checkpoint")
 		}
 	})
 }

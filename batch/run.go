@@ -41,7 +41,7 @@ type Runner struct {
 	opened atomic.Int64 // of these, those that have not reserved yet
 
 	looking   bool                       // a look-up is under way
-	sentCalls int                        // offboard calls of this run
+	sentCalls int                        // offboard calls of this run that left, whatever became of them
 	answered  int                        // devices that have their final status from this run
 	failures  int                        // of these, those that count against the threshold
 	rows      map[string]map[string]bool // devices in a row that were refused alike
@@ -74,6 +74,7 @@ type Runner struct {
 type ended struct {
 	w      *work
 	v      verdict
+	sent   int   // requests that left
 	err    error // why the run cannot go on
 	looked *looked
 }
@@ -184,7 +185,7 @@ func (r *Runner) dispatch(ctx, hard context.Context) (wake time.Duration, more b
 	}
 	if blocked := r.blocked(); blocked != "" {
 		r.stop(&Stop{Why: "what is left is in flight or in doubt in batch " + strconv.Quote(blocked), Code: CodeStopped,
-			Hint: "run that batch again, then this one"})
+			Hint: r.goesOn(blocked)})
 	}
 	more = len(r.ready)+len(r.later)+len(r.doubt) > 0
 	if more && r.waitFor == "" && r.flying == 0 && len(r.ready) == 0 {
@@ -210,6 +211,19 @@ func (r *Runner) blocked() (batch string) {
 		batch = w.blocked
 	}
 	return batch
+}
+
+// goesOn says how a batch is brought on that has devices in doubt.
+func (r *Runner) goesOn(name string) string {
+	var b checkpoint.Batch
+	err := r.store.View(context.Background(), func(rd checkpoint.Reader) (err error) {
+		b, err = rd.FindBatch(r.key.Cloud, r.key.Tenant, name)
+		return err
+	})
+	if err == nil && b.Closed != "" {
+		return "that batch is closed: cancel " + strconv.Quote(name) + " settles it, then run this one again"
+	}
+	return "run that batch again, then this one"
 }
 
 // promote takes what may be tried again from now on.
@@ -259,7 +273,11 @@ func (r *Runner) send(hard context.Context, now time.Time, wakes *[]time.Time) {
 		r.launched(w)
 		r.opened.Add(1)
 		r.group.Go(func() error {
-			r.ended <- r.offboard(hard, w)
+			var e ended
+			if err := guarded(func() error { e = r.offboard(hard, w); return nil }); err != nil {
+				e = ended{w: w, v: verdict{next: ready}, err: err}
+			}
+			r.ended <- e
 			return nil
 		})
 	}
@@ -277,7 +295,7 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 	if w.tagged = !r.opt.NoTag; w.tagged {
 		tag = checkpoint.Tag()
 	}
-	a := &attempt{c: r.caller, kind: CallOffboard, intent: checkpoint.Intent{
+	a := &attempt{c: r.caller, kind: CallOffboard, once: r.opt.Limit > 0, intent: checkpoint.Intent{
 		Run: r.run, N: w.N, Device: w.Device, Number: w.requests + 1, Tag: tag, Again: r.opt.Again}}
 	reserved := sync.OnceFunc(func() { r.opened.Add(-1) })
 	defer reserved()
@@ -293,22 +311,24 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 		w.held = time.Time{}
 	}
 	if a.id == 0 {
-		return r.unsent(w, err)
+		e := r.unsent(w, err)
+		e.sent = a.sent
+		return e
 	}
 	v := r.opt.decide(w, action, x, err, r.clock.Now())
 	out := outcomeOf(v.word, err, x)
 	if err := a.over(out, &v.task); err != nil {
-		return ended{w: w, err: err}
+		return ended{w: w, sent: a.sent, err: err}
 	}
 	w.apply(v.task)
 	r.logOutcome(w, v, x, out.Outcome)
 	switch {
 	case defender.ClassOf(err) == defender.Unauthorized:
-		return ended{w: w, v: v, err: r.refused(x, err)}
+		return ended{w: w, v: v, sent: a.sent, err: r.refused(x, err)}
 	case x.Sent && x.Status != http.StatusTooManyRequests: // which comes before the token is looked at
 		r.taken(x)
 	}
-	return ended{w: w, v: v}
+	return ended{w: w, v: v, sent: a.sent}
 }
 
 // unsent says what to do with a task whose call did not leave.
@@ -317,29 +337,22 @@ func (r *Runner) unsent(w *work, err error) ended {
 	var busy *checkpoint.Busy
 	var closed *checkpoint.Closed
 	switch {
+	case isOurs(err):
+		return ended{w: w, v: verdict{next: ready}, err: err}
 	case errors.As(err, &closed):
 		return ended{w: w, v: verdict{next: ready}, err: closed}
-	case errors.As(err, &no), errors.Is(err, errStale), errors.Is(err, errHalted), errors.Is(err, errClosed):
+	case errors.As(err, &no), errors.Is(err, errStale), errors.Is(err, errSpent), errors.Is(err, errHalted), errors.Is(err, errClosed):
 		return ended{w: w, v: verdict{next: ready}}
 	case errors.As(err, &busy):
 		return r.elsewhere(w, busy)
 	}
 	switch defender.ClassOf(err) {
 	case defender.NotSent:
-		var e *defender.Error
-		if errors.As(err, &e) && e.Err != nil && isOurs(e.Err) {
-			return ended{w: w, v: verdict{next: ready}, err: e.Err}
-		}
 		return ended{w: w, v: verdict{next: outage, word: err.Error()}}
 	case defender.Refused: // by the client itself: what the plan lets through, it takes
 		return ended{w: w, v: verdict{next: done}, err: err}
 	}
 	return ended{w: w, v: verdict{next: ready}, err: err}
-}
-
-// isOurs says whether an error comes from our side of the wire.
-func isOurs(err error) bool {
-	return errors.Is(err, checkpoint.ErrDisk) || errors.Is(err, checkpoint.ErrDamaged)
 }
 
 // elsewhere leaves a device to the batch that has it.
@@ -389,6 +402,7 @@ func (r *Runner) take(e ended) {
 		return
 	}
 	r.flying--
+	r.sentCalls += e.sent
 	w, v := e.w, e.v
 	r.recount(w)
 	if e.err != nil {
@@ -429,7 +443,9 @@ func (r *Runner) judge(w *work, v verdict) {
 	r.answered++
 	switch w.Status {
 	case checkpoint.Accepted:
-		r.requestor = w.Action.Requestor
+		if w.Action.Requestor != "" {
+			r.requestor = w.Action.Requestor
+		}
 		clear(r.rows)
 	case checkpoint.Refused:
 		r.row(w, v.word)
