@@ -156,7 +156,9 @@ func (o *Open) load(ctx context.Context) error {
 		return &Stop{Why: fmt.Sprintf("batch %q was begun by application %s, and this is %s", o.name, o.Batch.Key.Application, o.s.Key.Application),
 			Code: CodeUsage, Hint: "sign in as that application, or give another --batch name"}
 	}
-	if err := o.s.Store.Verify(ctx, o.Batch.ID); err != nil {
+	if err := o.s.Store.Verify(ctx, o.Batch.ID); errors.Is(err, context.Canceled) {
+		return err
+	} else if err != nil {
 		return &Stop{Why: "the checkpoint is not what was written", Err: err, Code: CodeError, Hint: "mde-offboard verify tells more; nothing was sent"}
 	}
 	if err := o.recover(ctx); err != nil {
@@ -202,7 +204,8 @@ func (o *Open) Start(ctx context.Context, p *Plan, what, how string, opt Options
 	if err != nil {
 		return nil, err
 	}
-	return r, r.load(ctx)
+	// A signal that comes in between must not leave a run without an end.
+	return r, r.load(context.WithoutCancel(ctx))
 }
 
 // start describes a run.
@@ -214,7 +217,7 @@ func (s *Session) start(what, how string, opt *Options) *checkpoint.RunStart {
 // write puts a plan into the batch.
 func (p *Plan) write(tx *checkpoint.Tx, batch int64, now time.Time, options, digest string) error {
 	e := checkpoint.Event{Kind: "plan", At: now, Plan: &checkpoint.Plan{List: p.List, ListDigest: p.ListDigest, PlanDigest: digest,
-		Columns: p.Columns, Options: options}}
+		Columns: p.Columns, Options: p.round.among(options)}}
 	put := func() error {
 		_, err := tx.Append(batch, e)
 		e = checkpoint.Event{Kind: "lines", At: now}

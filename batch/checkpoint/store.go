@@ -69,7 +69,8 @@ func (s *Store) Update(fn func(*Tx) error) error {
 	return o.err
 }
 
-// View runs fn on a connection that sees what was committed last.
+// View runs fn on a connection that sees what was committed last. The error of
+// one that ctx has ended is that of ctx.
 func (s *Store) View(ctx context.Context, fn func(Reader) error) error {
 	tx, err := s.reads.BeginTx(ctx, nil)
 	if err != nil {
@@ -77,8 +78,11 @@ func (s *Store) View(ctx context.Context, fn func(Reader) error) error {
 	}
 	defer tx.Rollback()
 	if err := fn(Reader{tx}); err != nil {
-		if isDisk(err) {
+		switch {
+		case isDisk(err):
 			return s.wrap(err)
+		case ctx.Err() != nil: // which ended the transaction, and the error says so in words of its own
+			return ctx.Err()
 		}
 		return err
 	}

@@ -40,16 +40,24 @@ func (s *Store) gather(first *op) []*op {
 
 // commit runs a group of operations in one transaction and tells each how it
 // went. A crash before the commit returns leaves nothing of the group; nobody
-// was told otherwise.
+// was told otherwise. A panic goes to all of the group, and not to the process.
 func (s *Store) commit(group []*op) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.histories = nil
+			for _, o := range group {
+				o.panicked = p
+			}
+		}
+		for _, o := range group {
+			close(o.done)
+		}
+	}()
 	if err := s.apply(group); err != nil {
 		s.histories = nil
 		for _, o := range group {
 			o.err = err
 		}
-	}
-	for _, o := range group {
-		close(o.done)
 	}
 }
 

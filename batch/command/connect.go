@@ -102,10 +102,13 @@ func (c *connection) client(a *app) (*defender.Client, error) {
 	}
 	c.config.Version, c.config.Logger = Version, a.log
 	client, err := defender.New(c.config, source)
-	if err != nil {
-		return nil, usage{err}
+	switch {
+	case err == nil:
+		return client, nil
+	case defender.ClassOf(err) == defender.BadIdentity: // what is wrong is not on the command line
+		return nil, err
 	}
-	return client, nil
+	return nil, usage{err}
 }
 
 // connected is a signed-in session and who it is for.
@@ -136,13 +139,19 @@ func (a *app) connect(ctx context.Context, c *connection, client *defender.Clien
 	return s, s.separate(ctx)
 }
 
+// interrupted is how a command ends that was stopped before it did anything.
+var interrupted = &batch.Stop{Why: "interrupted", Code: batch.CodeStopped, Hint: "nothing was sent; the same command goes on"}
+
 // signIn fetches the first token. An authority that cannot be reached is an
 // outage like any other: a nightly run may start before the network is up.
 func (a *app) signIn(ctx context.Context, client *defender.Client, patience time.Duration) (defender.Identity, error) {
 	began, pause := time.Now(), time.Second
 	for {
 		id, err := client.Identity(ctx)
-		if err == nil || defender.ClassOf(err) != defender.NotSent || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return id, interrupted
+		}
+		if err == nil || defender.ClassOf(err) != defender.NotSent {
 			if err != nil {
 				err = fmt.Errorf("sign in: %w", err)
 			}
@@ -156,7 +165,7 @@ func (a *app) signIn(ctx context.Context, client *defender.Client, patience time
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return id, &batch.Stop{Why: "interrupted", Code: batch.CodeStopped}
+			return id, interrupted
 		}
 		pause = min(2*pause, time.Minute)
 	}

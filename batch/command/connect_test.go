@@ -1,11 +1,16 @@
 package command
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
 )
 
 // TestSettleWait holds the lower bound of --settle-wait, which 0 must not pass:
@@ -59,6 +64,59 @@ func TestSettleWaitFromEnvironment(t *testing.T) {
 		var u usage
 		if err := c.check(); !errors.As(err, &u) {
 			t.Errorf("%s with MDE_OFFBOARD_SETTLE_WAIT=0s: check = %v; want wrong usage", name, err)
+		}
+	}
+}
+
+// TestCodesBeforeTheFirstCall has what is no fault of the command line not end
+// with the code for wrong usage, and an interrupt with that for one.
+func TestCodesBeforeTheFirstCall(t *testing.T) {
+	for _, name := range []string{"AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH"} {
+		t.Setenv(name, "")
+	}
+	made := func(change func(c *connection)) error {
+		c := &connection{}
+		c.addFlags(pflag.NewFlagSet("", pflag.ContinueOnError))
+		change(c)
+		_, err := c.client(testApp(t))
+		return err
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	signedIn := func() error {
+		c := &connection{}
+		c.addFlags(pflag.NewFlagSet("", pflag.ContinueOnError))
+		c.login.Auth, c.config.Endpoint, c.config.AuthorityHost = "environment", "https://127.0.0.1:1", "https://127.0.0.1:1"
+		t.Setenv("AZURE_CLIENT_SECRET", "s")
+		t.Setenv("AZURE_TENANT_ID", "11111111-1111-4111-8111-111111111111")
+		t.Setenv("AZURE_CLIENT_ID", "22222222-2222-4222-8222-222222222222")
+		a := testApp(t)
+		client, err := c.client(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = a.signIn(ctx, client, time.Minute)
+		return err
+	}
+	tests := []struct {
+		reason string
+		err    error
+		want   int
+	}{
+		{"no credentials", made(func(c *connection) { c.login.Auth = "environment" }), batch.CodeError},
+		{"no such login", made(func(c *connection) { c.login.Auth = "password" }), batch.CodeUsage},
+		{"no such file of certificates", made(func(c *connection) { c.login.Auth, c.config.CAFile = "environment", "/nowhere.pem" }), batch.CodeUsage},
+		{"interrupted while signing in", signedIn(), batch.CodeStopped},
+		{"interrupted while the checkpoint is read", fmt.Errorf("checkpoint: %w", context.Canceled), batch.CodeStopped},
+		{"the checkpoint is damaged", checkpoint.ErrDamaged, batch.CodeError},
+	}
+	for _, tt := range tests {
+		if tt.err == nil {
+			t.Errorf("%s: no error; want one of code %d", tt.reason, tt.want)
+			continue
+		}
+		if got, _ := codeOf(tt.err); got != tt.want {
+			t.Errorf("%s: codeOf(%v) = %d; want %d", tt.reason, tt.err, got, tt.want)
 		}
 	}
 }

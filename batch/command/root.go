@@ -178,6 +178,8 @@ func codeOf(err error) (code int, hint string) {
 		code = batch.CodeUsage
 	case strings.HasPrefix(text, "unknown command"), strings.Contains(text, "arg(s)"):
 		code, hint = batch.CodeUsage, "mde-offboard --help lists the commands"
+	case errors.Is(err, context.Canceled):
+		code, hint = batch.CodeStopped, "the same command goes on"
 	case errors.Is(err, checkpoint.ErrDamaged):
 		hint = "nothing was sent. If this checkpoint cannot be restored, start with another one (--checkpoint FILE): actions that exist are looked up first"
 	case errors.Is(err, checkpoint.ErrDisk):

@@ -26,8 +26,9 @@ type ahead struct {
 
 // batch is some rows and, in the last batch, the error that comes after them.
 type batch struct {
-	rows []Row
-	err  error
+	rows     []Row
+	err      error
+	panicked any // in the reading goroutine; it goes on in the caller's
 }
 
 // readAhead begins to read. Until the list ends or stop is called, only the
@@ -46,7 +47,7 @@ func readAhead(l *List) *ahead {
 			case <-a.stopped:
 				return
 			}
-			if b.err != nil {
+			if b.err != nil || b.panicked != nil {
 				return
 			}
 		}
@@ -56,6 +57,11 @@ func readAhead(l *List) *ahead {
 
 // fill reads one batch.
 func (a *ahead) fill(l *List) (b batch) {
+	defer func() {
+		if p := recover(); p != nil {
+			b = batch{panicked: p}
+		}
+	}()
 	select {
 	case b.rows = <-a.used:
 	default:
@@ -76,6 +82,9 @@ func (a *ahead) row() (Row, error) {
 	for a.err == nil && a.next == len(a.batch.rows) {
 		if a.err = a.batch.err; a.err != nil {
 			break
+		}
+		if a.batch.panicked != nil {
+			panic(a.batch.panicked)
 		}
 		a.giveBack()
 		select {
