@@ -342,3 +342,56 @@ func TestOwnErrors(t *testing.T) {
 		}
 	})
 }
+
+// TestNoListOfActions: Defender may answer 404 for a list that is empty. A tenant
+// without actions can be started on, and the same answer to a look settles
+// nothing.
+func TestNoListOfActions(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		faults string
+		from   int // of the list calls, those that are answered with a 404
+		to     int
+		status checkpoint.Status
+		posts  int
+		code   int
+		reads  bool // the permission to read is there
+		why    string
+	}{
+		{"a new tenant", "", 1, 99, checkpoint.Accepted, 1, CodeDone, true, "nothing is in doubt"},
+		{"a new tenant, no look-ups", "", 1, 99, checkpoint.Accepted, 1, CodeDone, false, "only the date is asked for"},
+		{"once", "", 1, 1, checkpoint.Accepted, 1, CodeDone, true, "wrong at times"},
+		{"while one is in doubt", "lost-after@1", 1, 15, checkpoint.Accepted, 1, CodeDone, true, "found when there is a list, after the deadline"},
+		{"for good", "lost-after@1", 1, 999, checkpoint.InDoubt, 1, CodeStopped, true, "never taken for absence, and not looked for for ever"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{Faults: tt.faults, Repeat: simulator.RepeatSecond})
+				w.opt.NoReads = !tt.reads
+				lists := 0
+				w.wire.answered = func(r *http.Request, res *http.Response) {
+					if !isList(r) {
+						return
+					}
+					if lists++; lists < tt.from || lists > tt.to {
+						return
+					}
+					res.StatusCode = http.StatusNotFound
+					rewrite(res, func([]byte) []byte { return []byte(`{"error":{"code":"ResourceNotFound","message":"no actions"}}`) })
+				}
+				end := w.run(devices(1))
+				task := end.tasks[0]
+				if n := posts(w.judge(end, false), task.Device); task.Status != tt.status || n != tt.posts || end.code != tt.code {
+					t.Errorf("run = %s (%s), %d calls, code %d (%v); want %s, %d, %d: %s", task.Status, task.Reason, n, end.code, end.stop, tt.status, tt.posts, tt.code, tt.why)
+				}
+				if tt.status != checkpoint.InDoubt {
+					return
+				}
+				time.Sleep(time.Hour)
+				if w.opt.MaxOutage = time.Minute; w.run(devices(1)).tasks[0].Status != checkpoint.InDoubt || posts(w.sim.Books(), task.Device) != 1 {
+					t.Errorf("the next run called it again, %d calls; want it in doubt: %s", posts(w.sim.Books(), task.Device), tt.why)
+				}
+			})
+		})
+	}
+}

@@ -41,6 +41,7 @@ type Runner struct {
 	opened atomic.Int64 // of these, those that have not reserved yet
 
 	looking   bool                       // a look-up is under way
+	noList    time.Time                  // since when look-ups find no list; zero: they do
 	sentCalls int                        // offboard calls of this run that left, whatever became of them
 	answered  int                        // devices that have their final status from this run
 	failures  int                        // of these, those that count against the threshold

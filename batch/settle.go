@@ -67,7 +67,11 @@ func (r *Runner) lookFirst(ctx context.Context) error {
 	r.waitFor = WaitLookFirst
 	r.tell()
 	all, at, err := r.actions(ctx, defender.ActionQuery{Type: "Offboard"})
-	if err != nil {
+	if defender.ClassOf(err) == defender.NotFound { // wrong at times
+		all, at, err = r.actions(ctx, defender.ActionQuery{Type: "Offboard"})
+	}
+	empty := defender.ClassOf(err) == defender.NotFound // so an empty list may be told
+	if err != nil && !empty {
 		if defender.ClassOf(err) == defender.Forbidden {
 			return &Stop{Why: "machine actions may not be read", Err: err, Code: CodeError,
 				Hint: "grant Machine.Read.All, or give --no-inventory: then nothing can be looked up or settled"}
@@ -87,7 +91,9 @@ func (r *Runner) lookFirst(ctx context.Context) error {
 	if err := r.changeAll("look-first", changes); err != nil {
 		return err
 	}
-	r.found(l)
+	if !empty { // which settles nothing
+		r.found(l)
+	}
 	return nil
 }
 
@@ -99,7 +105,8 @@ func (r *Runner) askTheTime(ctx context.Context) error {
 		_, x, err := r.client.ListActions(ctx, defender.ActionQuery{Top: 1}, gate)
 		return x, err
 	})
-	if defender.ClassOf(err) == defender.Forbidden {
+	switch defender.ClassOf(err) {
+	case defender.Forbidden, defender.NotFound:
 		return nil
 	}
 	return err
@@ -250,12 +257,17 @@ func (r *Runner) lookNow(ctx context.Context, oldest time.Time, open []string) *
 // found settles what a look shows. Absence counts only in a look that began
 // after the deadline.
 func (r *Runner) found(l *looked) {
+	if defender.ClassOf(l.err) == defender.NotFound {
+		r.foundNoList()
+		return
+	}
 	if l.err != nil {
 		if !errors.Is(l.err, errHalted) && !errors.Is(l.err, context.Canceled) {
 			r.stop(asStop(l.err))
 		}
 		return
 	}
+	r.noList = time.Time{}
 	r.noticeJump() // a moment of the old clock must not pass for a deadline that is over
 	now := r.clock.Now()
 	var changes []checkpoint.TaskChange
@@ -290,6 +302,24 @@ func (r *Runner) found(l *looked) {
 			word = "failed"
 		}
 		r.judge(w, verdict{next: done, word: word})
+	}
+}
+
+// foundNoList plans another look: there may be no list where there are no
+// actions, or none for the moment. For absence it is never taken.
+func (r *Runner) foundNoList() {
+	if r.noList.IsZero() {
+		r.noList = time.Now()
+	}
+	if time.Since(r.noList) > r.opt.SettleWait+r.opt.MaxOutage {
+		r.stop(&Stop{Why: fmt.Sprintf("Defender had no list of actions for %v, and devices are in doubt", time.Since(r.noList).Round(time.Minute)),
+			Code: CodeStopped, Hint: "look the devices in doubt up in the portal; the same command looks for their actions again"})
+	}
+	now := r.clock.Now()
+	for _, w := range r.doubt {
+		if !w.look.After(now) {
+			r.nextLook(w, now)
+		}
 	}
 }
 
