@@ -54,6 +54,7 @@ type canceller struct {
 	tried     map[int64]bool       // tasks that this run has tried to cancel
 	left      map[int64]bool       // of these, those that it has given up
 	forbidden int                  // calls in a row
+	trouble   string               // why a look gets no answer; empty while it does
 	state     Cancelling
 }
 
@@ -162,7 +163,7 @@ func (c *canceller) work(ctx, hard context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := c.look(ctx, tasks); err != nil {
+		if err := c.lookTelling(ctx, tasks); err != nil {
 			return readStop(err)
 		}
 		var open []checkpoint.Task
@@ -213,7 +214,7 @@ func (c *canceller) cancel(ctx, hard context.Context, open []checkpoint.Task) er
 	group, calling := errgroup.WithContext(ctx)
 	group.SetLimit(c.opt.Workers + 1) // and the one who tells
 	done := make(chan struct{})
-	group.Go(func() error { return guarded(func() error { return c.watchQuota(calling, done) }) })
+	group.Go(func() error { return guarded(func() error { return c.watchQuota(calling, CallCancel, done) }) })
 	c.tell(func(s *Cancelling) { s.Total += len(open) })
 	var calls sync.WaitGroup
 	for _, t := range open {
@@ -241,17 +242,37 @@ func (c *canceller) cancel(ctx, hard context.Context, open []checkpoint.Task) er
 	return ctx.Err()
 }
 
-// watchQuota says every second what is waited for.
-func (c *canceller) watchQuota(ctx context.Context, done <-chan struct{}) error {
+// lookTelling looks at the actions and says what that waits for.
+func (c *canceller) lookTelling(ctx context.Context, tasks []checkpoint.Task) error {
+	trouble := func(text string) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.trouble = text
+	}
+	c.note = trouble
+	defer trouble("")
+	var group errgroup.Group
+	done := make(chan struct{})
+	group.Go(func() error { return guarded(func() error { return c.watchQuota(ctx, CallListActions, done) }) })
+	_, err := c.look(ctx, tasks)
+	close(done)
+	if watched := group.Wait(); err == nil {
+		err = watched
+	}
+	return err
+}
+
+// watchQuota says every second what calls of a kind wait for.
+func (c *canceller) watchQuota(ctx context.Context, kind string, done <-chan struct{}) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		v, err := c.store.Judge(c.opt.budget(c.key, CallCancel), c.clock.Now)
+		v, err := c.store.Judge(c.opt.budget(c.key, kind), c.clock.Now)
 		if err != nil {
 			return err
 		}
 		c.tell(func(s *Cancelling) {
-			s.Wait, s.Until = "", time.Time{}
+			s.Wait, s.Until = c.trouble, time.Time{}
 			if v.Free == 0 {
 				s.Wait, s.Until = v.Why, v.At
 			}

@@ -3,7 +3,9 @@ package batch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"mde-offboard/batch/checkpoint"
 )
@@ -13,6 +15,7 @@ type CancelRequest struct {
 	Name    string // of the batch
 	Comment string
 	Only    map[string]bool // these devices; nil: all, and the batch is closed
+	Note    func(string)    // told what a look waits for; may be nil
 }
 
 func (r *CancelRequest) means(device string) bool { return r.Only == nil || r.Only[device] }
@@ -28,6 +31,7 @@ type CancelPlan struct {
 	Others  int             // open actions that other people asked for: left alone
 	Final   map[string]int  // actions that are final, by status: too late
 	Unknown []string        // of Request.Only: devices that the batch does not have
+	Stale   *Stop           // why the actions could not be read: this is what the checkpoint knows; nil: they were
 
 	agreed map[int64]bool // tasks with an open action
 }
@@ -50,18 +54,19 @@ func (p *CancelPlan) Refused() *Stop {
 		Code: CodeUsage, Hint: "is it the right batch, and the right list? Nothing was cancelled"}
 }
 
+// planPatience is how long a plan waits for Defender. Until the batch is closed
+// its runner goes on, and to close it takes no answer.
+const planPatience = time.Minute
+
 // PlanCancel looks at the actions of a batch and says what cancel would do. It
-// changes nothing; what the look has shown is kept, as track does.
+// changes nothing; what the look has shown is kept, as track does. If no answer
+// comes within a minute the plan is made from what the checkpoint knows: cancel
+// can close the batch all the same, and looks again before it cancels.
 func (s *Session) PlanCancel(ctx context.Context, req CancelRequest, opt Options) (*CancelPlan, error) {
 	p := &CancelPlan{Request: req, Final: map[string]int{}, agreed: map[int64]bool{}}
-	var other *ErrOtherRunner
-	// Where a tracker is at work the checkpoint is as fresh as a look of ours.
-	_, stop, err := s.Track(ctx, req.Name, TrackOptions{}, opt, nil)
-	if err != nil && !errors.As(err, &other) {
+	var err error
+	if p.Stale, err = s.lookForCancel(ctx, &req, opt); err != nil {
 		return nil, err
-	}
-	if stop != nil {
-		return nil, stop
 	}
 	if p.Batch, err = s.known(ctx, req.Name); err != nil {
 		return nil, err
@@ -75,6 +80,51 @@ func (s *Session) PlanCancel(ctx context.Context, req CancelRequest, opt Options
 	}
 	p.sort(tasks)
 	return p, nil
+}
+
+// lookForCancel looks at the actions of a batch, or says why it could not.
+func (s *Session) lookForCancel(ctx context.Context, req *CancelRequest, opt Options) (stale *Stop, err error) {
+	look, cancel := context.WithTimeout(ctx, planPatience)
+	defer cancel()
+	defer s.noteWait(look, req.Note, &opt)()
+	_, stop, err := s.Track(look, req.Name, TrackOptions{Note: req.Note}, opt, nil)
+	var other *ErrOtherRunner
+	switch {
+	case errors.As(err, &other): // a tracker, so the checkpoint is as fresh as a look of ours
+		return nil, nil
+	case ctx.Err() == nil && look.Err() != nil && (err != nil || stop != nil):
+		return &Stop{Why: fmt.Sprintf("no answer of Defender's for %v", planPatience), Code: CodeStopped}, nil
+	case err != nil:
+		return nil, err
+	case stop != nil && (stop.Code != CodeStopped || ctx.Err() != nil):
+		return nil, stop
+	}
+	return stop, nil
+}
+
+// noteWait tells, after some seconds of silence, for which window or hold a look
+// waits. The function that it returns ends that.
+func (s *Session) noteWait(ctx context.Context, note func(string), opt *Options) (stop func()) {
+	if note == nil {
+		return func() {}
+	}
+	t := time.AfterFunc(5*time.Second, func() {
+		_ = guarded(func() error {
+			v, err := s.Store.Judge(opt.budget(s.Key, CallListActions), s.Clock.Now)
+			if err == nil && v.Free == 0 && ctx.Err() == nil {
+				note("waiting: " + v.Why + untilText(v.At))
+			}
+			return err
+		})
+	})
+	return func() { t.Stop() }
+}
+
+func untilText(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return ", until " + at.Local().Format(time.TimeOnly)
 }
 
 // runner is the run that has the batch, nil if none has.

@@ -65,6 +65,7 @@ func (a *app) cancel(w *withdrawal, name string) error {
 		return err
 	}
 	defer s.Store.Close()
+	req.Note = func(text string) { a.say("%s; trying again …", text) }
 	p, err := s.PlanCancel(a.Context, req, w.opt)
 	if err != nil {
 		return err
@@ -141,6 +142,10 @@ func (a *app) showCancel(w *withdrawal, s *connected, p *batch.CancelPlan) {
 	a.say("Target      tenant %s, application %s, %s", s.Key.Tenant, s.Key.Application, s.Host)
 	if r := p.Runner; r != nil {
 		a.say("Runner      at work, is stopped first: %s on %s, process %d, since %s", r.Who, r.Host, r.PID, clockTime(r.Started))
+	}
+	if p.Stale != nil {
+		a.say("Not read    %v: this is what the checkpoint knows. The batch is closed at once,", p.Stale)
+		a.say("            and the actions are read again before they are cancelled")
 	}
 	a.say("To cancel   %s not final", isAre(p.Open, "action"))
 	a.row(p.InDoubt, "in doubt", "looked up, and cancelled if there is an action")
