@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 // TestStories plays what a user lives through, with the real program in
 // processes of its own; testdata/story has a file for each.
 func TestStories(t *testing.T) {
+	if testing.Short() {
+		t.Skip("stories take minutes where the program is slow")
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join("testdata", "story"),
 		UpdateScripts: os.Getenv("UPDATE_STORIES") != "",

@@ -57,6 +57,9 @@ type rig struct {
 // newRig starts the command simulate.
 func newRig(t *testing.T, flags ...string) *rig {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("real processes take minutes, and are not built for the race detector")
+	}
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)
@@ -192,9 +195,6 @@ func kills() int {
 // kills it with SIGKILL at random moments, again and again, until the batch is
 // done; then the next batch, until so many kills were dealt out.
 func TestKills(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills take minutes")
-	}
 	const lanes = 2
 	left := kills()
 	var mu sync.Mutex
