@@ -316,7 +316,7 @@ func (c *canceller) finish(stop *Stop) (*Cancelled, error) {
 			return err
 		}
 		e := checkpoint.Event{Kind: "end", At: now, Run: c.run, End: &checkpoint.RunEnd{Run: c.run, At: now, Why: why, Code: code}}
-		if stop == nil && c.plan.Request.Only != nil && isHeld(b.Closed) {
+		if stop == nil && c.plan.Request.Only != nil && Held(b.Closed) {
 			e.Closed = ptr("")
 		}
 		if _, err := tx.Append(c.batch, e); err != nil {

@@ -39,7 +39,7 @@ type CancelPlan struct {
 // Nothing says whether there is nothing to cancel and nothing to prevent.
 func (p *CancelPlan) Nothing() bool {
 	todo := p.Open + p.InDoubt
-	if p.Request.Only == nil && (p.Batch.Closed == "" || isHeld(p.Batch.Closed)) {
+	if p.Request.Only == nil && (p.Batch.Closed == "" || Held(p.Batch.Closed)) {
 		todo += p.Unsent
 	}
 	return todo == 0 && p.Runner == nil

@@ -27,8 +27,9 @@ func (s *Session) closing(p *CancelPlan, at time.Time) string {
 	return "cancelled " + by
 }
 
-// isHeld says whether a batch is closed only until a cancel of some is done.
-func isHeld(closed string) bool { return strings.HasPrefix(closed, heldPrefix) }
+// Held says of why a batch is closed whether it is so only until a cancel of some
+// of its devices is done.
+func Held(closed string) bool { return strings.HasPrefix(closed, heldPrefix) }
 
 // close closes the batch. One that was closed for good stays so, for the same
 // reason, but it is written that it was closed again: whoever was about to open
@@ -41,7 +42,7 @@ func (s *Session) close(p *CancelPlan, how string) error {
 			return err
 		}
 		why := b.Closed
-		if why == "" || isHeld(why) {
+		if why == "" || Held(why) {
 			why = s.closing(p, now)
 		}
 		_, err = tx.Append(b.ID, checkpoint.Event{Kind: closeKind, At: now, Note: how, Closed: &why})
@@ -54,7 +55,7 @@ const closeKind = "close"
 
 // closedStop is why nothing is sent for a batch.
 func closedStop(why string) *Stop {
-	if isHeld(why) {
+	if Held(why) {
 		return &Stop{Why: "the batch is held: " + why, Code: CodeStopped,
 			Hint: "the same command goes on when that cancel has run to its end; start it again if it did not"}
 	}
@@ -81,7 +82,7 @@ func (r *Runner) recalled() *Stop {
 // Closed says why the batch may not be run, or nil. A batch that was closed by
 // cancel is run again only if that is asked for.
 func (o *Open) Closed(again bool) *Stop {
-	if o.Batch.Closed == "" || again && !isHeld(o.Batch.Closed) {
+	if o.Batch.Closed == "" || again && !Held(o.Batch.Closed) {
 		return nil
 	}
 	return o.closedStop(o.Batch.Closed)
@@ -108,7 +109,7 @@ func (o *Open) closedSince(r checkpoint.Reader, again bool) (*Stop, error) {
 		return nil, err
 	}
 	since, err := r.HasSince(b.ID, o.Batch.Events, closeKind)
-	if err != nil || !since && again && !isHeld(b.Closed) {
+	if err != nil || !since && again && !Held(b.Closed) {
 		return nil, err
 	}
 	return o.closedStop(b.Closed), nil

@@ -23,6 +23,7 @@ type audit struct {
 	about    map[string][]checkpoint.Attempt // other calls, by the device that they are about; "": none
 	sum      Summary
 	actions  []tally // machine actions by their last known status
+	open     int     // those of the batch's own that are not known to be final; only a status has it
 	reasons  []reason
 	schedule schedule
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
 )
 
@@ -73,6 +74,9 @@ func statusOf(r checkpoint.Reader, b checkpoint.Batch, now time.Time) (BatchStat
 	if a.sum.Lines, a.sum.Gone, a.actions, err = numbersOf(r, b.ID); err != nil {
 		return BatchStatus{}, err
 	}
+	if a.open, err = ownOpen(r, b.ID); err != nil {
+		return BatchStatus{}, err
+	}
 	d := a.doc()
 	return BatchStatus{d.Batch, d.Simulated, d.Counts, d.Actions, d.Runs, a.next(now)}, nil
 }
@@ -107,19 +111,41 @@ func numbersOf(r checkpoint.Reader, batch int64) (lines, gone int, actions []tal
 	return lines, gone, actions, rows.Err()
 }
 
+// ownOpen counts the actions of a batch's own that are not known to be final:
+// those that cancel takes back. Other people's it leaves alone.
+func ownOpen(r checkpoint.Reader, batch int64) (n int, err error) {
+	rows, err := r.Query(`SELECT action_status, COUNT(*) FROM task WHERE batch = $1 AND action <> '' AND status = $2 GROUP BY 1`, batch, string(checkpoint.Accepted))
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var t tally
+		if err := rows.Scan(&t.name, &t.n); err != nil {
+			return 0, err
+		}
+		if !t.final() {
+			n += t.n
+		}
+	}
+	return n, rows.Err()
+}
+
 // next says what there is to do, the most urgent first.
 func (a *audit) next(now time.Time) string {
 	c := a.sum.Counts
 	left := c[checkpoint.Pending] + c[checkpoint.InDoubt]
-	if a.batch.Closed != "" {
-		return "nothing: the batch is closed, " + a.batch.Closed
-	}
 	if n := len(a.runs); n > 0 && a.runs[n-1].Ended.IsZero() {
 		r := a.runs[n-1]
 		if now.Sub(r.Alive) <= alive {
 			return fmt.Sprintf("wait: %s is at work (%s on %s, process %d)", r.What, r.Who, r.Host, r.PID)
 		}
-		return "the same command goes on: its last run ended without a word"
+		if a.batch.Closed == "" {
+			return "the same command goes on: its last run ended without a word"
+		}
+	}
+	if a.batch.Closed != "" {
+		return a.nextClosed()
 	}
 	if left > 0 {
 		said := []string{}
@@ -144,6 +170,25 @@ func (a *audit) next(now time.Time) string {
 	return strings.Join(said, "; ")
 }
 
+// nextClosed says what there is to do for a batch that a cancel has closed: the
+// cancel goes on until no action is open and no device in doubt.
+func (a *audit) nextClosed() string {
+	if batch.Held(a.batch.Closed) {
+		return fmt.Sprintf("the same cancel %s --only goes on: %s", a.batch.Name, a.batch.Closed)
+	}
+	said := []string{}
+	if n := a.open; n > 0 {
+		said = append(said, plural(n, "machine action")+" not cancelled yet")
+	}
+	if n := a.sum.Counts[checkpoint.InDoubt]; n > 0 {
+		said = append(said, plural(n, "device")+" in doubt to look up")
+	}
+	if len(said) == 0 {
+		return "nothing: the batch is closed, " + a.batch.Closed
+	}
+	return fmt.Sprintf("cancel %s goes on: %s", a.batch.Name, enumerate(said))
+}
+
 func are(n int) string {
 	if n == 1 {
 		return " is"
@@ -161,11 +206,16 @@ func was(n int) string {
 // openActions counts the machine actions that are not known to be final.
 func (a *audit) openActions() (n int) {
 	for _, t := range a.actions {
-		if !slices.Contains([]string{"succeeded", "failed", "timeout", "cancelled", "canceled"}, strings.ToLower(t.name)) {
+		if !t.final() {
 			n += t.n
 		}
 	}
 	return n
+}
+
+// final says whether actions of this status do not change any more.
+func (t tally) final() bool {
+	return slices.Contains([]string{"succeeded", "failed", "timeout", "cancelled", "canceled"}, strings.ToLower(t.name))
 }
 
 // DeviceStatus is one device with its attempts. Its JSON has the names of

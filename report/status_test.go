@@ -73,7 +73,8 @@ func TestStatusAddsUp(t *testing.T) {
 
 func TestNext(t *testing.T) {
 	run := checkpoint.Run{What: "run", Who: "anna", Host: "OPS-07", PID: 7, Started: t0, Alive: t0.Add(time.Hour)}
-	ended := run
+	ended, cancel := run, run
+	cancel.What = "cancel"
 	ended.Ended = run.Alive
 	for _, tt := range []struct {
 		why    string
@@ -94,14 +95,36 @@ func TestNext(t *testing.T) {
 			"look at the 2 devices that were refused or failed; run --retry refused,failed takes them up again"},
 		{"all done", ended, map[checkpoint.Status]int{checkpoint.Accepted: 1}, "Succeeded", "", 0, "nothing"},
 		{"closed", ended, map[checkpoint.Status]int{checkpoint.Pending: 1}, "", "cancelled", 0, "nothing: the batch is closed, cancelled"},
+		{"a cancel was killed", run, nil, "", "cancelled", time.Minute, "nothing: the batch is closed, cancelled"},
+		{"a cancel is at work", cancel, map[checkpoint.Status]int{checkpoint.InDoubt: 1}, "", "cancelled", time.Second, "wait: cancel is at work (anna on OPS-07, process 7)"},
+		{"a cancel was interrupted", ended, map[checkpoint.Status]int{checkpoint.Pending: 5, checkpoint.InDoubt: 2}, "Pending", "cancelled", 0,
+			"cancel b goes on: 1 machine action not cancelled yet and 2 devices in doubt to look up"},
+		{"a cancel of some was interrupted: that of all would be another", ended, nil, "Pending", "cancel of some devices is under way, begun by anna", 0,
+			"the same cancel b --only goes on: cancel of some devices is under way, begun by anna"},
 	} {
 		a := &audit{batch: checkpoint.Batch{Name: "b", Closed: tt.closed}, runs: []checkpoint.Run{tt.run}, sum: Summary{Counts: tt.counts}}
 		if tt.action != "" {
-			a.actions = []tally{{tt.action, 1}}
+			a.actions, a.open = []tally{{tt.action, 1}}, 1
 		}
 		if got := a.next(run.Alive.Add(tt.after)); got != tt.want {
 			t.Errorf("next(%s) = %q; want %q", tt.why, got, tt.want)
 		}
+	}
+}
+
+// Only the batch's own actions are cancel's to take back.
+func TestStatusOfUnfinishedCancel(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	closed := "cancelled by anna on OPS-07"
+	w.append(checkpoint.Event{Kind: "close", Closed: &closed})
+	st, err := StatusOf(t.Context(), w.s, w.batch, w.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "cancel decommission goes on: 2 machine actions not cancelled yet and 1 device in doubt to look up"
+	if st.Next != want { // device 3 has an open action, too, that somebody else asked for
+		t.Errorf("Next = %q; want %q", st.Next, want)
 	}
 }
 
