@@ -25,7 +25,8 @@ type Cancelling struct {
 type Cancelled struct {
 	Cancelled int               // actions that it has cancelled, or found cancelled
 	Late      []checkpoint.Task // to be cancelled, and final in another way before they were
-	Left      []checkpoint.Task // to be cancelled, and neither: the reason says why
+	Left      []checkpoint.Task // to be cancelled, and given up: the reason says why
+	Still     int               // actions that are open: it ended before it could cancel them
 	InDoubt   int               // devices of which nobody knows yet
 	Unsent    int               // devices that were not sent
 	Open      bool              // the batch may be run
@@ -34,7 +35,7 @@ type Cancelled struct {
 
 // Code is with what a cancel ends that ran to its end.
 func (c *Cancelled) Code() int {
-	if len(c.Late)+len(c.Left)+c.InDoubt > 0 {
+	if len(c.Late)+len(c.Left)+c.Still+c.InDoubt > 0 {
 		return CodeIncomplete
 	}
 	return CodeDone
@@ -342,11 +343,12 @@ func (c *canceller) account(tasks []checkpoint.Task) *Cancelled {
 		case t.Status != checkpoint.Accepted:
 		case isCancelled(t.Action.Status):
 			end.Cancelled++
-		case !c.plan.agreed[t.N] && !c.tried[t.N]:
-		case isFinal(t.Action):
-			end.Late = append(end.Late, t)
-		default:
+		case !isFinal(t.Action) && c.left[t.N]:
 			end.Left = append(end.Left, t)
+		case !isFinal(t.Action):
+			end.Still++
+		case c.plan.meant[t.N] || c.tried[t.N]:
+			end.Late = append(end.Late, t)
 		}
 	}
 	return end

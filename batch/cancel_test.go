@@ -301,6 +301,9 @@ func TestCancelGoesOn(t *testing.T) {
 			if err != nil || end.code != CodeStopped {
 				t.Fatalf("cancel %d: code %d, %v, %v; want 4, interrupted", i, end.code, end.stop, err)
 			}
+			if got := end.Cancelled.Cancelled + end.Still; got != n || end.Still == 0 {
+				t.Errorf("cancel %d: %d cancelled and %d still open; want %d together", i, end.Cancelled.Cancelled, end.Still, n)
+			}
 		}
 		if _, err := w.tryRun(t.Context(), devices(n)); stopCode(err) != CodeUsage {
 			t.Errorf("run of a batch half cancelled: %v; want that it is closed", err)

@@ -33,7 +33,7 @@ type CancelPlan struct {
 	Unknown []string        // of Request.Only: devices that the batch does not have
 	Stale   *Stop           // why the actions could not be read: this is what the checkpoint knows; nil: they were
 
-	agreed map[int64]bool // tasks with an open action
+	meant map[int64]bool // tasks with an open action or in doubt
 }
 
 // Nothing says whether there is nothing to cancel and nothing to prevent.
@@ -63,7 +63,7 @@ const planPatience = time.Minute
 // comes within a minute the plan is made from what the checkpoint knows: cancel
 // can close the batch all the same, and looks again before it cancels.
 func (s *Session) PlanCancel(ctx context.Context, req CancelRequest, opt Options) (*CancelPlan, error) {
-	p := &CancelPlan{Request: req, Final: map[string]int{}, agreed: map[int64]bool{}}
+	p := &CancelPlan{Request: req, Final: map[string]int{}, meant: map[int64]bool{}}
 	var err error
 	if p.Stale, err = s.lookForCancel(ctx, &req, opt); err != nil {
 		return nil, err
@@ -152,9 +152,10 @@ func (p *CancelPlan) sort(tasks []checkpoint.Task) {
 		switch {
 		case cancellable(t):
 			p.Open++
-			p.agreed[t.N] = true
+			p.meant[t.N] = true
 		case inDoubt(t):
 			p.InDoubt++
+			p.meant[t.N] = true
 		case t.Status == checkpoint.Accepted:
 			p.Final[word(t.Action)]++
 		case t.Status == checkpoint.Pending:

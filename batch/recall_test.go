@@ -62,7 +62,7 @@ func TestCancelWaitingRunner(t *testing.T) {
 			}()
 			time.Sleep(30 * time.Second)
 			// The plan is made from what is known, as no answer may come.
-			p := &CancelPlan{Request: CancelRequest{Name: w.req.Name}, Final: map[string]int{}, agreed: map[int64]bool{}}
+			p := &CancelPlan{Request: CancelRequest{Name: w.req.Name}, Final: map[string]int{}, meant: map[int64]bool{}}
 			if p.Batch, err = s.known(t.Context(), w.req.Name); err != nil {
 				t.Fatal(err)
 			}

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -126,11 +127,16 @@ func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Bat
 		}
 	}
 	a.say("%s: %s", count(sum.Lines, "line"), strings.Join(parts, ", "))
+	if err := a.sayRefused(s, b.ID, sum); err != nil {
+		a.log.Warn("the devices that were refused could not be read", "error", err)
+	}
 	if sum.Counts[checkpoint.Accepted] > 0 {
 		a.say("Accepted means recorded: a device leaves when it next comes online.")
-		a.say("To follow it: mde-offboard track %s", j.name)
 	}
-	if (code == batch.CodeStopped || code == batch.CodeGuard) && b.Closed == "" {
+	if sum.Counts[checkpoint.Accepted] > 0 && !j.fresh {
+		a.say("To follow it: mde-offboard track %s", quoted(j.name))
+	}
+	if (code == batch.CodeStopped || code == batch.CodeGuard) && b.Closed == "" && !j.fresh {
 		a.say("The same command goes on.")
 	}
 	a.say("Results     %s", sum.Path)
@@ -138,6 +144,61 @@ func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Bat
 		a.say("            beside %s, which another program holds open", j.results)
 	}
 	a.say("Chain       %s", b.Head)
+}
+
+// quoted is a name as a shell takes it.
+func quoted(name string) string {
+	if strings.ContainsAny(name, " '&|<>()$;*?") {
+		return `"` + name + `"`
+	}
+	return name
+}
+
+// named is how many devices that did not make it are named on the screen.
+const named = 5
+
+// sayRefused names the first devices that did not make it, and why.
+func (a *app) sayRefused(s *connected, id int64, sum report.Summary) error {
+	left := sum.Counts[checkpoint.Refused] + sum.Counts[checkpoint.Failed]
+	if left == 0 {
+		return nil
+	}
+	shown := 0
+	err := s.Store.View(context.WithoutCancel(a.Context), func(r checkpoint.Reader) error {
+		return r.EachResult(id, func(t checkpoint.Task, last checkpoint.Attempt) error {
+			if t.Status != checkpoint.Refused && t.Status != checkpoint.Failed {
+				return nil
+			}
+			if shown == named {
+				return errEnough
+			}
+			shown++
+			who := t.Device
+			if t.Name != "" {
+				who = t.Name
+			}
+			a.say("            line %d %s %s: %s", t.Line, who, t.Status, firstOf(t.Reason, last.Message))
+			return nil
+		})
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return err
+	}
+	if left > shown {
+		a.say("            and %d more: the columns Status, Reason and Error of the results tell", left-shown)
+	}
+	return nil
+}
+
+var errEnough = errors.New("enough")
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return "no reason given"
 }
 
 func count(n int, what string) string {

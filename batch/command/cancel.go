@@ -49,7 +49,7 @@ func (w *withdrawal) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&w.comment, "comment", "", "`TEXT` for the cancelled actions (default: that the batch was withdrawn)")
 	f.BoolVar(&w.yes, "yes", false, "agree without being asked")
 	w.settles = true
-	f.DurationVar(&w.opt.SettleWait, "settle-wait", 5*time.Minute, "how long an action may stay invisible before a device in doubt counts as not sent; shorter on loopback only")
+	f.DurationVar(&w.opt.SettleWait, "settle-wait", 5*time.Minute, "how long `D` an action may stay invisible before a device in doubt counts as not sent; shorter on loopback only")
 }
 
 func (a *app) cancel(w *withdrawal, name string) error {
@@ -236,6 +236,9 @@ func (a *app) tellCancelled(p *batch.CancelPlan, end *batch.Cancelled) {
 	a.say("Cancelled   %s", count(end.Cancelled, "action"))
 	a.fates("Too late", end.Late, func(t checkpoint.Task) string { return t.Action.Status })
 	a.fates("Left", end.Left, func(t checkpoint.Task) string { return t.Action.Status + "; " + t.Reason })
+	if end.Still > 0 {
+		a.say("            %s still open: not cancelled yet", count(end.Still, "action"))
+	}
 	a.row(end.InDoubt, "in doubt", "not known yet whether there is an action")
 	a.row(end.Unsent, "not sent", "")
 	switch {

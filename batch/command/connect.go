@@ -44,11 +44,11 @@ func (c *connection) addFlags(f *pflag.FlagSet) {
 	f.IntVar(&c.perMinute, "per-minute", 100, "calls a minute, at most `N`")
 	f.IntVar(&c.perHour, "per-hour", 1500, "calls an hour, at most `N`")
 	f.BoolVar(&c.opt.SharedBudget, "shared-budget", false, "count all kinds of call in one budget")
-	f.DurationVar(&c.minute, "minute", time.Minute, "length of the minute window, for rehearsals on loopback")
-	f.DurationVar(&c.hour, "hour", time.Hour, "length of the hour window, for rehearsals on loopback")
+	f.DurationVar(&c.minute, "minute", time.Minute, "length `D` of the minute window, for rehearsals on loopback")
+	f.DurationVar(&c.hour, "hour", time.Hour, "length `D` of the hour window, for rehearsals on loopback")
 	f.IntVar(&c.opt.Workers, "workers", 20, "calls in flight at once, at most `N`")
-	f.DurationVar(&c.config.Timeout, "timeout", time.Minute, "time-out of one call")
-	f.DurationVar(&c.opt.MaxOutage, "max-outage", 30*time.Minute, "stop when Defender did not answer for this long")
+	f.DurationVar(&c.config.Timeout, "timeout", time.Minute, "time-out `D` of one call")
+	f.DurationVar(&c.opt.MaxOutage, "max-outage", 30*time.Minute, "stop when Defender did not answer for `D`")
 }
 
 // check refuses what would break a promise.
@@ -133,6 +133,9 @@ func (a *app) connect(ctx context.Context, c *connection, client *defender.Clien
 	c.opt.NoReads = !id.CanRead()
 	t := client.Target()
 	machine, _ := os.Hostname()
+	if id.Simulated { // every simulator is the same one, whatever its port
+		t.Key = "simulated"
+	}
 	s := &connected{identity: id, target: t, Session: batch.Session{Store: store, Client: client, Clock: &batch.Clock{},
 		Key:  checkpoint.Key{Cloud: t.Key, Tenant: id.Tenant, Application: id.Application},
 		Host: t.Host, Simulated: id.Simulated, Who: who(id), Machine: machine, PID: os.Getpid(), Version: Version}}

@@ -34,7 +34,7 @@ func (h *hours) addFlags(f *pflag.FlagSet) {
 // addEndFlags registers the flags that end a run by the clock.
 func (h *hours) addEndFlags(f *pflag.FlagSet) {
 	f.StringVar(&h.until, "until", "", "begin no call from this `TIME` on, such as 06:00: the next time that the clock of --timezone shows it")
-	f.DurationVar(&h.length, "for", 0, "begin no call after the run has lasted this long, such as 8h (default: no end)")
+	f.DurationVar(&h.length, "for", 0, "begin no call after the run has lasted `D`, such as 8h (default: no end)")
 }
 
 // apply turns the flags into settings of a run that begins now.

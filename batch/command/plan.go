@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -65,6 +66,9 @@ func (a *app) plan(j *job, args []string) error {
 	} else {
 		a.showPlan(j, s, plan)
 		a.say("Plan        %s", digestOf(s, plan))
+		if s.targeted() && plan.Refused() == nil && !j.fresh {
+			a.say("            to run exactly this, give run --plan %s", digestOf(s, plan))
+		}
 	}
 	if stop := plan.Refused(); stop != nil {
 		return stop
@@ -246,7 +250,7 @@ func listError(err error) error {
 	if errors.As(err, &p) {
 		return &batch.Stop{Why: p.Error(), Hint: p.Hint, Code: batch.CodeUsage}
 	}
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.EISDIR) {
 		return usage{err}
 	}
 	return err

@@ -47,7 +47,7 @@ func (a *app) rehearse(j *job) error {
 	j.config.Endpoint, j.config.AuthorityHost, j.config.CAFile = sim.URL(), sim.URL(), ca
 	j.connection.source = defender.SecretSource(simulator.DefaultTenant, simulator.DefaultApplication, simulator.DefaultSecret)
 	if a.global.checkpoint == "" {
-		a.global.checkpoint = filepath.Join(dir, "checkpoint.db")
+		a.global.checkpoint, j.fresh = filepath.Join(dir, "checkpoint.db"), true
 	}
 	return nil
 }

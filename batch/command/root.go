@@ -176,8 +176,10 @@ func codeOf(err error) (code int, hint string) {
 		hint, code = "wait for it, or stop it; two runners on one batch would only wait for each other", batch.CodeOtherRunner
 	case errors.As(err, &u):
 		code = batch.CodeUsage
-	case strings.HasPrefix(text, "unknown command"), strings.Contains(text, "arg(s)"):
+	case strings.HasPrefix(text, "unknown command"):
 		code, hint = batch.CodeUsage, "mde-offboard --help lists the commands"
+	case strings.Contains(text, "arg(s)"):
+		code, hint = batch.CodeUsage, "the command's --help shows how it is called"
 	case errors.Is(err, context.Canceled):
 		code, hint = batch.CodeStopped, "the same command goes on"
 	case errors.Is(err, checkpoint.ErrDamaged):

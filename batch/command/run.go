@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,6 +43,7 @@ type job struct {
 	cleanups []func()
 	json     bool
 	track    bool
+	fresh    bool // a rehearsal with books that end with it
 }
 
 func (j *job) addFlags(f *pflag.FlagSet) {
@@ -64,7 +66,7 @@ func (j *job) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&j.req.RecentlySeen, "recently-seen", 0, "hold back devices that were seen within `D`, such as 72h (default: off)")
 	f.IntVar(&j.req.Canary, "canary", 0, "send the first `N` devices, then ask again; unattended, the next run goes on (default: off)")
 	f.BoolVar(&j.simulate, "simulate", false, "rehearse against the embedded simulator; no tenant, no login, nothing is changed")
-	f.StringVar(&j.faults, "faults", "", "faults that the simulator plays, such as lost-after=5%,429-seconds@40")
+	f.StringVar(&j.faults, "faults", "", "faults `SPEC` that the simulator plays, such as lost-after=5%,429-seconds@40")
 }
 
 func (j *job) addRunFlags(f *pflag.FlagSet) {
@@ -76,7 +78,7 @@ func (j *job) addRunFlags(f *pflag.FlagSet) {
 	f.StringVar(&j.maxFailures, "max-failures", "10%", "stop when more than `N|P%` of the devices failed, from 20 devices on")
 	j.settles = true
 	f.IntVar(&j.opt.MaxAttempts, "max-attempts", 5, "attempts for one device, at most `N`")
-	f.DurationVar(&j.opt.SettleWait, "settle-wait", 5*time.Minute, "how long an action may stay invisible before a device in doubt is called again; shorter on loopback only")
+	f.DurationVar(&j.opt.SettleWait, "settle-wait", 5*time.Minute, "how long `D` an action may stay invisible before a device in doubt is called again; shorter on loopback only")
 	f.BoolVar(&j.opt.NoTag, "no-comment-tag", false, "send comments without the tag by which actions are known again")
 }
 
@@ -125,6 +127,9 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	j.req.Name, j.opt.Again = j.name, j.req.Again
 	if j.results == "" {
 		j.results = filepath.Join(filepath.Dir(j.files[0]), j.name+".results.csv")
+	}
+	if fi, err := os.Stat(filepath.Dir(j.results)); err != nil || !fi.IsDir() {
+		return usage{fmt.Errorf("--results %s: there is no folder %s", j.results, filepath.Dir(j.results))}
 	}
 	if slices.Contains(j.files, "-") {
 		path, remove, err := batch.Spool(a.Stdin)

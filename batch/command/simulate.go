@@ -20,6 +20,7 @@ type rehearsal struct {
 	dir    string
 	books  string
 	listed []string
+	made   bool // dir is ours, and goes with us
 }
 
 func (a *app) simulateCommand() *cobra.Command {
@@ -38,25 +39,25 @@ a run in another process finds it, and its books when it ends.`,
 	f.StringVar(&r.dir, "dir", "", "write ca.pem and env to `DIR` (default: a new temporary one)")
 	f.StringVar(&r.books, "books", "", "write the books to `FILE` at the end (default: standard output)")
 	f.StringSliceVar(&r.listed, "inventory", nil, "take the devices of these `LISTS` for the inventory (default: every id is a device)")
-	f.Int64Var(&r.opt.Seed, "seed", 1, "seed of all that is random")
-	f.StringVar(&r.opt.Faults, "faults", "", "faults to play, such as lost-after=5%,429-seconds@40")
+	f.Int64Var(&r.opt.Seed, "seed", 1, "seed `N` of all that is random")
+	f.StringVar(&r.opt.Faults, "faults", "", "faults `SPEC` to play, such as lost-after=5%,429-seconds@40")
 	f.IntVar(&r.opt.PerMinute, "per-minute", 100, "calls a minute, at most `N`")
 	f.IntVar(&r.opt.PerHour, "per-hour", 1500, "calls an hour, at most `N`")
-	f.DurationVar(&r.opt.Minute, "minute", time.Minute, "length of the minute window")
-	f.DurationVar(&r.opt.Hour, "hour", time.Hour, "length of the hour window")
+	f.DurationVar(&r.opt.Minute, "minute", time.Minute, "length `D` of the minute window")
+	f.DurationVar(&r.opt.Hour, "hour", time.Hour, "length `D` of the hour window")
 	f.BoolVar(&r.opt.FixedWindows, "fixed-windows", false, "windows that start on the clock's multiples, not sliding ones")
 	f.BoolVar(&r.opt.SharedBudget, "shared-budget", false, "count all kinds of call in one budget")
-	f.DurationVar(&r.opt.Lag, "lag", time.Second, "a fresh action is invisible for this long")
-	f.DurationVar(&r.opt.LatencyMin, "latency-min", 5*time.Millisecond, "least latency, each way")
-	f.DurationVar(&r.opt.LatencyMax, "latency-max", 50*time.Millisecond, "largest latency, each way")
+	f.DurationVar(&r.opt.Lag, "lag", time.Second, "a fresh action is invisible for `D`")
+	f.DurationVar(&r.opt.LatencyMin, "latency-min", 5*time.Millisecond, "least latency `D`, each way")
+	f.DurationVar(&r.opt.LatencyMax, "latency-max", 50*time.Millisecond, "largest latency `D`, each way")
 	f.StringVar(&r.opt.Repeat, "repeat", simulator.RepeatRefuse, "`ANSWER` to a second offboard call: refuse, existing or second")
 	f.StringVar(&r.opt.Throttle, "throttle", simulator.ThrottleSeconds, "how a 429 names the wait: seconds, date, message, window, none or mixed")
-	f.DurationVar(&r.opt.TokenLife, "token-life", time.Hour, "life of a token")
-	f.StringSliceVar(&r.opt.Roles, "roles", []string{"Machine.Offboard", "Machine.Read.All"}, "permissions of the application")
-	f.StringSliceVar(&r.opt.Audiences, "audiences", nil, "take tokens for these services only (default: those of all clouds)")
-	f.DurationVar(&r.opt.Pending, "pending", 0, "actions start after this long; 0: they stay Pending")
-	f.DurationVar(&r.opt.Running, "running", 0, "and run for this long")
-	f.IntVar(&r.opt.FailPercent, "fail-percent", 0, "share of the actions that end Failed or TimeOut")
+	f.DurationVar(&r.opt.TokenLife, "token-life", time.Hour, "life `D` of a token")
+	f.StringSliceVar(&r.opt.Roles, "roles", []string{"Machine.Offboard", "Machine.Read.All"}, "`PERMISSIONS` of the application")
+	f.StringSliceVar(&r.opt.Audiences, "audiences", nil, "take tokens for these `SERVICES` only (default: those of all clouds)")
+	f.DurationVar(&r.opt.Pending, "pending", 0, "actions start after `D`; 0: they stay Pending")
+	f.DurationVar(&r.opt.Running, "running", 0, "and run for `D`")
+	f.IntVar(&r.opt.FailPercent, "fail-percent", 0, "share `P` of the actions that end Failed or TimeOut")
 	return cmd
 }
 
@@ -78,6 +79,11 @@ func (a *app) simulate(r *rehearsal) error {
 		return fmt.Errorf("simulator: %w", err)
 	}
 	defer sim.Close()
+	defer func() {
+		if r.made {
+			os.RemoveAll(r.dir)
+		}
+	}()
 	if err := r.announce(a, sim); err != nil {
 		return err
 	}
@@ -99,7 +105,11 @@ func (r *rehearsal) announce(a *app, sim *simulator.Server) (err error) {
 		if r.dir, err = os.MkdirTemp("", "mde-offboard-simulator-*"); err != nil {
 			return err
 		}
+		r.made = true
 	} else if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return err
+	}
+	if r.dir, err = filepath.Abs(r.dir); err != nil {
 		return err
 	}
 	ca := filepath.Join(r.dir, "ca.pem")
@@ -108,9 +118,13 @@ func (r *rehearsal) announce(a *app, sim *simulator.Server) (err error) {
 		{"MDE_OFFBOARD_AUTH", "environment"}, {"AZURE_TENANT_ID", simulator.DefaultTenant},
 		{"AZURE_CLIENT_ID", simulator.DefaultApplication}, {"AZURE_CLIENT_SECRET", simulator.DefaultSecret},
 	}
-	text := ""
+	text, powershell := "", ""
 	for _, e := range env {
 		text += e[0] + "=" + e[1] + "\n"
+		powershell += "$env:" + e[0] + " = '" + e[1] + "'\n"
+	}
+	if err := os.WriteFile(filepath.Join(r.dir, "env.ps1"), []byte(powershell), 0o600); err != nil {
+		return err
 	}
 	if err := os.WriteFile(ca, sim.CertPEM(), 0o600); err != nil {
 		return err
@@ -119,7 +133,7 @@ func (r *rehearsal) announce(a *app, sim *simulator.Server) (err error) {
 	if err := writeWhole(filepath.Join(r.dir, "env"), text); err != nil {
 		return err
 	}
-	a.say("SIMULATED Defender at %s; the variables that a run needs are in %s:", sim.URL(), filepath.Join(r.dir, "env"))
+	a.say("SIMULATED Defender at %s; the variables that a run needs are in %s (env.ps1 for PowerShell):", sim.URL(), filepath.Join(r.dir, "env"))
 	fmt.Fprint(a.Stdout, text)
 	a.say("Its books: %s/simulator/books, and here at the end. Ctrl-C ends it.", sim.URL())
 	return nil
