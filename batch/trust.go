@@ -96,3 +96,20 @@ func (r *Runner) distrustFormer() {
 		}
 	}
 }
+
+// trustClock counts the history as of now if the clock has jumped since it was
+// looked at last, and returns the number of jumps until here. A reservation is
+// good only if that number is the same when it is on the disk.
+func (c *caller) trustClock() (int, error) {
+	now, jumps := c.clock.Now(), c.clock.Jumps()
+	c.trusting.Lock()
+	defer c.trusting.Unlock()
+	if jumps == c.trusted {
+		return jumps, nil
+	}
+	err := c.store.Update(func(tx *checkpoint.Tx) error { return tx.Rebase(c.key, now) })
+	if err == nil {
+		c.trusted = jumps
+	}
+	return jumps, err
+}

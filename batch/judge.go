@@ -1,0 +1,63 @@
+package batch
+
+import (
+	"fmt"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/defender"
+)
+
+// judge holds what became of a device against the guards.
+func (r *Runner) judge(w *work, v verdict) {
+	switch {
+	case v.next == settle:
+		r.inDoubt(w)
+		return
+	case v.next != done:
+		return
+	}
+	r.doubtsRow = 0
+	r.answered++
+	switch w.Status {
+	case checkpoint.Accepted:
+		if w.Action.Requestor != "" {
+			r.requestor = w.Action.Requestor
+		}
+		clear(r.rows)
+	case checkpoint.Refused:
+		r.row(w, v.word)
+		if v.word != defender.NotFound.String() {
+			r.failures++
+		}
+	case checkpoint.Failed:
+		r.failures++
+	}
+	if r.opt.MaxFailures.exceeded(r.failures, r.answered) {
+		r.stop(&Stop{Why: fmt.Sprintf("%d of %d devices failed, more than --max-failures %v allows", r.failures, r.answered, r.opt.MaxFailures), Code: CodeGuard,
+			Hint: "look at the results; starting the same command again acknowledges them and goes on"})
+	}
+}
+
+// refusedInRow is how many devices in a row may be refused alike, beyond which it
+// is not the devices.
+const refusedInRow = 10
+
+// row counts devices that are refused alike with nothing accepted in between.
+func (r *Runner) row(w *work, word string) {
+	var why, hint string
+	switch word {
+	case defender.Forbidden.String():
+		why, hint = "were forbidden", "the application or user may not offboard these devices: look at its permissions and at the role's device groups"
+	case defender.NotFound.String():
+		why, hint = "are not known to Defender", "is this the right tenant, and the right list?"
+	default:
+		return
+	}
+	if r.rows[word] == nil {
+		r.rows[word] = map[string]bool{}
+	}
+	r.rows[word][w.Device] = true
+	if len(r.rows[word]) >= refusedInRow {
+		r.stop(&Stop{Why: fmt.Sprintf("%d devices in a row %s, and none was accepted in between", refusedInRow, why), Hint: hint, Code: CodeGuard})
+	}
+}

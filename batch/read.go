@@ -1,0 +1,179 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/defender"
+)
+
+// backoff is the wait before the n-th try again, from one second to a minute.
+func backoff(n int) time.Duration {
+	return min(time.Minute, time.Second<<min(n, 6))
+}
+
+// wait sleeps until t, or until ctx is done.
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// read makes a call that changes nothing, as often as it takes: it waits for
+// its slot, for holds and for outages, the latter for as long as is allowed. do
+// is given the gate.
+func (c *caller) read(ctx context.Context, kind string, do func(context.Context, defender.Gate) (defender.Exchange, error)) (at time.Time, err error) {
+	var outage time.Time
+	for n := 0; ; n++ {
+		if err := c.slot(ctx, kind); err != nil {
+			return at, err
+		}
+		a := &attempt{c: c, kind: kind, intent: checkpoint.Intent{Run: c.run, Number: n + 1}}
+		at = c.clock.Now()
+		c.inFlight.Add(1)
+		x, err := do(ctx, a.gate)
+		c.inFlight.Add(-1)
+		word := "read"
+		if err != nil {
+			word = defender.ClassOf(err).String()
+		}
+		if a.id != 0 {
+			if err := a.over(outcomeOf(word, err, x), nil); err != nil {
+				return at, err
+			}
+		}
+		if err == nil {
+			c.taken(x)
+			return at, nil
+		}
+		again, err := c.again(ctx, err, x)
+		if !again {
+			return at, err
+		}
+		if err == nil { // no slot, a hold, a token: at once
+			outage = time.Time{}
+			continue
+		}
+		if outage.IsZero() {
+			outage = time.Now()
+			if c.note != nil {
+				c.note("Defender cannot be reached: " + err.Error())
+			}
+		}
+		if time.Since(outage) > c.opt.MaxOutage {
+			return at, &Stop{Why: fmt.Sprintf("no answer of Defender's for %v", c.opt.MaxOutage), Err: err, Code: CodeStopped,
+				Hint: "the same command goes on"}
+		}
+		if err := wait(ctx, backoff(n)); err != nil {
+			return at, err
+		}
+	}
+}
+
+// again says whether a read that went wrong may be made again: at once if the
+// error that comes back is nil, after a while if it is not.
+func (c *caller) again(ctx context.Context, err error, x defender.Exchange) (bool, error) {
+	var no *checkpoint.NoSlot
+	switch {
+	case isOurs(err), errors.Is(err, errHalted), ctx.Err() != nil:
+		return false, err
+	case errors.As(err, &no), errors.Is(err, errStale), errors.Is(err, errClosed):
+		return true, nil
+	}
+	switch defender.ClassOf(err) {
+	case defender.Throttled:
+		return true, nil
+	case defender.Unauthorized:
+		if err := c.refused(x, err); err != nil {
+			return false, err
+		}
+		return true, nil
+	case defender.Outage, defender.NotSent:
+		return true, err
+	}
+	return false, err
+}
+
+// slot waits until a call of a kind may be reserved.
+func (c *caller) slot(ctx context.Context, kind string) error {
+	for {
+		if c.halted.Load() {
+			return errHalted
+		}
+		if err := c.hours(ctx); err != nil {
+			return err
+		}
+		v, err := c.store.Judge(c.opt.budget(c.key, kind), c.clock.Now)
+		if err != nil {
+			return err
+		}
+		if v.Free > 0 {
+			return nil
+		}
+		d := time.Second
+		if !v.At.IsZero() {
+			d = v.At.Sub(c.clock.Now())
+		}
+		if err := wait(ctx, max(time.Millisecond, d)); err != nil {
+			return err
+		}
+	}
+}
+
+// pages reads a list to its end, page by page, without what came twice.
+func pages[T any](ctx context.Context, c *caller, kind string, id func(T) string,
+	page func(ctx context.Context, skip int, gate defender.Gate) ([]T, defender.Exchange, error)) (all []T, at time.Time, err error) {
+	seen := map[string]bool{}
+	for skip := 0; ; skip += pageSize {
+		var got []T
+		began, err := c.read(ctx, kind, func(ctx context.Context, gate defender.Gate) (x defender.Exchange, err error) {
+			got, x, err = page(ctx, skip, gate)
+			return x, err
+		})
+		if err != nil {
+			return nil, at, err
+		}
+		if skip == 0 {
+			at = began
+		}
+		added := false
+		for _, v := range got {
+			if !seen[id(v)] {
+				seen[id(v)], added = true, true
+				all = append(all, v)
+			}
+		}
+		if len(got) < pageSize || !added {
+			return all, at, nil
+		}
+	}
+}
+
+// pageSize is the most that a list call gives.
+const pageSize = 10000
+
+// actions lists machine actions, the youngest first, and when it began to look.
+func (c *caller) actions(ctx context.Context, q defender.ActionQuery) ([]defender.MachineAction, time.Time, error) {
+	return c.actionsSince(ctx, q, func() time.Time { return q.Since })
+}
+
+// actionsSince asks before each request since when actions are listed: what is
+// known of the server's clock may change while a request is made again.
+func (c *caller) actionsSince(ctx context.Context, q defender.ActionQuery, since func() time.Time) ([]defender.MachineAction, time.Time, error) {
+	return pages(ctx, c, CallListActions, func(a defender.MachineAction) string { return a.ID },
+		func(ctx context.Context, skip int, gate defender.Gate) ([]defender.MachineAction, defender.Exchange, error) {
+			q.Top, q.Skip, q.Since = pageSize, skip, since()
+			return c.client.ListActions(ctx, q, gate)
+		})
+}
