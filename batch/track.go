@@ -142,7 +142,7 @@ func (w *tracker) round(ctx context.Context) (state Tracking, err error) {
 		}
 	}
 	state = tally(tasks, w.serverTime(w.clock.Now()))
-	state.Batch, state.Simulated, state.Changed = w.about.Name, w.about.Simulated, changed
+	state.Batch, state.Simulated, state.Closed, state.Changed = w.about.Name, w.about.Simulated, w.about.Closed != "", changed
 	return state, nil
 }
 

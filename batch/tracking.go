@@ -13,6 +13,9 @@ import (
 type Tracking struct {
 	Batch     string
 	Simulated bool
+	Closed    bool // nothing more of the batch is sent
+	// Unsent is how many lines are still to be sent.
+	Unsent int
 	// Total is the number of tasks with an offboard action, other people's that
 	// were open already included.
 	Total int
@@ -80,6 +83,9 @@ func tally(tasks []checkpoint.Task, now time.Time) (s Tracking) {
 	s.Statuses = map[string]int{}
 	for i := range tasks {
 		t := &tasks[i]
+		if t.Status == checkpoint.Pending {
+			s.Unsent++
+		}
 		if !tracked(t) {
 			continue
 		}

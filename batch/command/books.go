@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"slices"
 
 	"mde-offboard/batch/checkpoint"
 )
@@ -20,16 +21,43 @@ func find(r checkpoint.Reader, name, tenant string) (checkpoint.Batch, error) {
 	}
 	switch len(found) {
 	case 0:
-		return checkpoint.Batch{}, usage{fmt.Errorf("batch %q: %w\nhint: mde-offboard status lists them", name, checkpoint.ErrNoBatch)}
+		return checkpoint.Batch{}, noBatch(name)
 	case 1:
 		return found[0], nil
 	}
 	return checkpoint.Batch{}, usage{fmt.Errorf("batch %q is there for %d tenants\nhint: say which: --tenant-id ID", name, len(found))}
 }
 
+func noBatch(name string) error {
+	return usage{fmt.Errorf("batch %q: %w\nhint: mde-offboard status lists the batches", name, checkpoint.ErrNoBatch)}
+}
+
+// known says that no batch is called so before anybody has to sign in for it.
+// Which tenant it must be of shows only then: any will do here.
+func (a *app) known(name string) error {
+	if !a.hasCheckpoint() {
+		return noBatch(name)
+	}
+	store, err := a.openStore()
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	return store.View(a.Context, func(r checkpoint.Reader) error {
+		all, err := r.Batches()
+		if err == nil && !slices.ContainsFunc(all, func(b checkpoint.Batch) bool { return b.Name == name }) {
+			err = noBatch(name)
+		}
+		return err
+	})
+}
+
 // batchNamed opens the checkpoint and finds a batch in it. The caller closes the
 // store.
 func (a *app) batchNamed(name, tenant string) (store *checkpoint.Store, b checkpoint.Batch, err error) {
+	if !a.hasCheckpoint() {
+		return nil, b, noBatch(name)
+	}
 	if store, err = a.openStore(); err != nil {
 		return nil, b, err
 	}

@@ -60,6 +60,9 @@ func (a *app) cancel(w *withdrawal, name string) error {
 	if err := w.check(); err != nil {
 		return err
 	}
+	if err := a.known(name); err != nil {
+		return err
+	}
 	s, err := a.signedIn(&w.connection, true)
 	if err != nil {
 		return err

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
 )
 
 // TestCancelAgreement has nothing cancelled that nobody has agreed to.
@@ -64,6 +66,60 @@ func TestCancelOnlyList(t *testing.T) {
 			t.Errorf("request(%q) = %v, %v; want %d devices, error %q (%s)", tt.list, req.Only, err, tt.want, tt.wantErr, tt.why)
 		}
 	}
+}
+
+// TestUnsent has nobody take a batch for done of which lines were never sent.
+func TestUnsent(t *testing.T) {
+	tests := []struct {
+		why   string
+		state batch.Tracking
+		want  string
+	}{
+		{"all were sent", batch.Tracking{Total: 2}, ""},
+		{"one is left", batch.Tracking{Total: 2, Unsent: 1}, "1 line is not sent yet: mde-offboard run goes on."},
+		{"many are left", batch.Tracking{Unsent: 60}, "60 lines are not sent yet: mde-offboard run goes on."},
+		{"run would not go on", batch.Tracking{Unsent: 60, Closed: true}, "60 lines are not sent: the batch is closed."},
+	}
+	for _, tt := range tests {
+		if got := unsent(tt.state); got != tt.want {
+			t.Errorf("unsent(%+v) = %q; want %q (%s)", tt.state, got, tt.want, tt.why)
+		}
+	}
+}
+
+// TestNoSuchBatch has a batch that is not there said at once: nobody signs in,
+// and no checkpoint is made.
+func TestNoSuchBatch(t *testing.T) {
+	for _, command := range []string{"track", "cancel", "status", "report", "forget"} {
+		a := testApp(t)
+		a.Home = t.TempDir()
+		a.global.checkpoint = filepath.Join(a.Home, "checkpoint.db")
+		look := func(why string) {
+			t.Helper()
+			root := a.root()
+			root.SetArgs([]string{command, "nosuch", "--checkpoint", filepath.Join(a.Home, "checkpoint.db")})
+			err := root.ExecuteContext(t.Context())
+			if !errors.Is(err, checkpoint.ErrNoBatch) || codeIn(err) != batch.CodeUsage {
+				t.Errorf("%s nosuch: %v; want no such batch, code 2 (%s)", command, err, why)
+			}
+		}
+		look("no checkpoint")
+		if a.hasCheckpoint() {
+			t.Errorf("%s nosuch has made a checkpoint", command)
+		}
+		store, err := a.openStore()
+		if err != nil {
+			t.Fatal(err)
+		}
+		past(t, store, "another", checkpoint.Pending, time.Now())
+		store.Close()
+		look("another batch")
+	}
+}
+
+func codeIn(err error) int {
+	code, _ := codeOf(err)
+	return code
 }
 
 func TestTrackLine(t *testing.T) {

@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"time"
 
@@ -90,10 +91,15 @@ func (a *app) statusOfDevice(store *checkpoint.Store, b checkpoint.Batch, what s
 	return report.WriteDevices(a.Stdout, found, time.Local)
 }
 
-// hasCheckpoint says whether there is one to look at: looking makes none.
+// hasCheckpoint says whether there is one to look at: looking makes none. One
+// that is lost is there to be missed as long as its head file is.
 func (a *app) hasCheckpoint() bool {
-	_, err := os.Stat(a.checkpointPath())
-	return err == nil
+	for _, end := range []string{"", "-head"} {
+		if _, err := os.Stat(a.checkpointPath() + end); !errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *app) printJSON(v any) error {

@@ -64,16 +64,21 @@ func (a *app) track(t *following, name string) error {
 	if !end.IsZero() {
 		t.For = end.Sub(now)
 	}
+	if err := a.known(name); err != nil {
+		return err
+	}
 	s, err := a.signedIn(&t.connection, false)
 	if err != nil {
 		return err
 	}
 	defer s.Store.Close()
+	if a.code, err = a.follow(s, name, t.TrackOptions, t.opt); err != nil {
+		return err
+	}
 	if s.Simulated {
 		a.say("SIMULATED: nothing of this happened to a device")
 	}
-	a.code, err = a.follow(s, name, t.TrackOptions, t.opt)
-	return err
+	return nil
 }
 
 // trackOn goes on from a run that has ended into tracking, and writes the result
@@ -150,7 +155,22 @@ func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.
 	if state.Open > 0 {
 		a.say("%s open: the devices carry them out when they next come online. The same command goes on.", isAre(state.Open, "action"))
 	}
+	if text := unsent(state); text != "" {
+		a.say("%s", text)
+	}
 	return state.Code(), nil
+}
+
+// unsent says that there are lines that have no action yet, empty if not: the
+// code is about the actions alone.
+func unsent(t batch.Tracking) string {
+	switch {
+	case t.Unsent == 0:
+		return ""
+	case t.Closed:
+		return isAre(t.Unsent, "line") + " not sent: the batch is closed."
+	}
+	return isAre(t.Unsent, "line") + " not sent yet: mde-offboard run goes on."
 }
 
 func isAre(n int, what string) string {
