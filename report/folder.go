@@ -29,12 +29,16 @@ type Folder struct {
 // WriteFolder writes the report of a batch into a folder, which it makes if it
 // is not there: results.csv; failed.csv with what was refused or has failed, and
 // pending.csv with what is still to be sent or in doubt, both lists that can be
-// run; audit.json; audit.html; and manifest.json, which names them all.
+// run; audit.json; audit.html; and manifest.json, which names them all. Into a
+// folder that holds anything else it writes nothing and returns a *NoReport.
 //
 // All of it is of one moment of the checkpoint. The manifest is taken away first
 // and written last, so a folder that has one is complete.
 func WriteFolder(ctx context.Context, s *checkpoint.Store, batch int64, dir string, opt FolderOptions) (Folder, error) {
 	f := Folder{Dir: dir}
+	if err := checkFolder(dir); err != nil {
+		return Folder{}, fmt.Errorf("report: %w", err)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Folder{}, fmt.Errorf("report: %w", err)
 	}

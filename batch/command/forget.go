@@ -77,7 +77,7 @@ func (a *app) forget(store *checkpoint.Store, b checkpoint.Batch, dir string) er
 	defer unlock()
 	folder, err := report.WriteFolder(ctx, store, b.ID, dir, report.FolderOptions{})
 	if err != nil {
-		return err
+		return notReport(err)
 	}
 	err = store.Forget(b.ID, time.Now())
 	var needed *checkpoint.ErrNeeded

@@ -1,10 +1,12 @@
 package command
 
 import (
+	"errors"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"mde-offboard/batch"
 	"mde-offboard/report"
 )
 
@@ -60,7 +62,7 @@ func (a *app) report(t *telling, name string) error {
 	}
 	folder, err := report.WriteFolder(a.Context, store, b.ID, t.dir, report.FolderOptions{Excel: t.excel, Key: key})
 	if err != nil {
-		return err
+		return notReport(err)
 	}
 	for i, file := range folder.Files {
 		label := ""
@@ -71,4 +73,13 @@ func (a *app) report(t *telling, name string) error {
 	}
 	a.say("Chain       %s", folder.Head)
 	return nil
+}
+
+// notReport makes wrong usage of a folder that is something else.
+func notReport(err error) error {
+	var no *report.NoReport
+	if errors.As(err, &no) {
+		return &batch.Stop{Why: err.Error(), Code: batch.CodeUsage, Hint: "nothing was written; name a folder that is new, empty or of an earlier report: --out DIR"}
+	}
+	return err
 }

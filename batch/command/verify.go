@@ -3,6 +3,8 @@ package command
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -91,6 +93,11 @@ func (a *app) verifyFolder(dir, keyFile string, asJSON bool) error {
 		if key, err = report.LoadVerifier(keyFile); err != nil {
 			return usage{err}
 		}
+	}
+	if info, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return usage{fmt.Errorf("%s: there is no such folder\nhint: mde-offboard report BATCH writes one", dir)}
+	} else if err == nil && !info.IsDir() {
+		return usage{fmt.Errorf("%s is not a folder\nhint: name the report folder that it lies in", dir)}
 	}
 	// A folder can be checked where there is no checkpoint: at the auditor's.
 	var store *checkpoint.Store
