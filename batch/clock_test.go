@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/defender"
 	"mde-offboard/batch/quota"
 	"mde-offboard/batch/simulator"
 )
@@ -153,21 +155,27 @@ func TestClockAndDoubt(t *testing.T) {
 		faults string
 		turn   time.Duration
 		at     int64 // call at which it is turned; 0: between two runs, the first of which was killed
+		slow   bool  // calls may take ten minutes, and actions are unseen for a quarter of an hour
 		why    string
 	}{
-		{"forward, while in doubt", "lost-after@1", time.Hour, 2, "the settle wait is not over"},
-		{"back, while in doubt", "lost-after@1", -time.Hour, 2, "the action is older than the call by our clock"},
-		{"forward, while called", "lost-after@2", time.Hour, 2, "the call was reserved by the other clock"},
-		{"back, while called", "lost-after@2", -time.Hour, 2, "the call was reserved by the other clock"},
-		{"forward, and late", "effect-late@1", time.Hour, 2, "the effect is still to come"},
-		{"forward between runs", "", time.Hour, 0, "the runner's last sign of life was a moment ago"},
-		{"back between runs", "", -time.Hour, 0, "the runner's last sign of life is yet to come"},
-		{"forward between runs, and late", "effect-late@3", 2 * time.Hour, 0, "the effect is still to come"},
-		{"far back between runs, and late", "effect-late@3", -48 * time.Hour, 0, "two days are not waited for"},
+		{"forward, while in doubt", "lost-after@1", time.Hour, 2, false, "the settle wait is not over"},
+		{"back, while in doubt", "lost-after@1", -time.Hour, 2, false, "the action is older than the call by our clock"},
+		{"forward, while called", "lost-after@2", time.Hour, 2, false, "the call was reserved by the other clock"},
+		{"back, while called", "lost-after@2", -time.Hour, 2, false, "the call was reserved by the other clock"},
+		{"back, in a call of ten minutes", "hang-after@2", -time.Hour, 2, true, "the call began an hour later than it ended"},
+		{"forward, and late", "effect-late@1", time.Hour, 2, false, "the effect is still to come"},
+		{"forward between runs", "", time.Hour, 0, false, "the runner's last sign of life was a moment ago"},
+		{"back between runs", "", -time.Hour, 0, false, "the runner's last sign of life is yet to come"},
+		{"forward between runs, and late", "effect-late@3", 2 * time.Hour, 0, false, "the effect is still to come"},
+		{"far back between runs, and late", "effect-late@3", -48 * time.Hour, 0, false, "two days are not waited for"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w, c := clockWorld(t, simulator.Options{Faults: tt.faults, Lag: 110 * time.Second, Repeat: simulator.RepeatSecond})
+				lag := 110 * time.Second
+				if tt.slow {
+					lag = 15 * time.Minute
+				}
+				w, c := clockWorld(t, simulator.Options{Faults: tt.faults, Lag: lag, Repeat: simulator.RepeatSecond})
 				w.opt.Workers = 1
 				ids := devices(5)
 				start := time.Now()
@@ -178,12 +186,15 @@ func TestClockAndDoubt(t *testing.T) {
 				} else {
 					w.atPost(tt.at, func() { c.turn(tt.turn) })
 				}
+				if tt.slow {
+					w.opt.Timeout = 10 * time.Minute
+				}
 				end := w.run(ids)
 				b := w.judge(end, false)
 				if calls := b.Calls[simulator.KindOffboard].Calls; end.code != CodeDone || end.counts[checkpoint.Accepted] != 5 || calls != 5 {
 					t.Errorf("code %d, counts %v, %d calls, stop %v; want 0, all accepted, 5: %s", end.code, end.counts, calls, end.stop, tt.why)
 				}
-				if took := time.Since(start); took > 25*time.Minute {
+				if took := time.Since(start); took > 40*time.Minute {
 					t.Errorf("took %v; want no more than what the settle wait takes: %s", took, tt.why)
 				}
 			})
@@ -223,6 +234,42 @@ func TestSuspended(t *testing.T) {
 		}
 		if suspended.Load() < 10 {
 			t.Errorf("%d calls were suspended; want ten", suspended.Load())
+		}
+	})
+}
+
+// TestOverWhileTheClockStoodWrong: a call that was over without an answer while
+// the clock was set back keeps its slot when the clock is right again.
+func TestOverWhileTheClockStoodWrong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := clockWorld(t, simulator.Options{})
+		store, err := checkpoint.Open(w.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		r, _, done, err := w.begin(t.Context(), store, listOf(devices(20)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer done()
+		call := func(n int) error {
+			a := &attempt{c: r.caller, kind: CallOffboard, intent: checkpoint.Intent{Run: r.run, N: int64(n), Device: devices(20)[n-1], Number: 1, Tag: checkpoint.Tag()}}
+			if err := a.gate(t.Context(), nil); err != nil {
+				return err
+			}
+			c.turn(-3 * time.Hour)
+			defer c.turn(3 * time.Hour)
+			return a.over(outcomeOf("in doubt", nil, defender.Exchange{Sent: true}), nil)
+		}
+		for n := 1; n <= small[0].Limit; n++ {
+			if err := call(n); err != nil {
+				t.Fatalf("call %d: %v; want a slot", n, err)
+			}
+		}
+		var no *checkpoint.NoSlot
+		if err := call(small[0].Limit + 1); !errors.As(err, &no) {
+			t.Errorf("call %d within the minute: %v; want no slot", small[0].Limit+1, err)
 		}
 	})
 }

@@ -110,35 +110,47 @@ func (w *world) session(ctx context.Context, store *checkpoint.Store) (*Session,
 		Key: checkpoint.Key{Cloud: client.Target().Key, Tenant: id.Tenant, Application: id.Application}, Who: "test"}, nil
 }
 
+// begin opens the batch and starts a run of a list, which is not run yet.
+func (w *world) begin(ctx context.Context, store *checkpoint.Store, text string) (r *Runner, p *Plan, done func() error, err error) {
+	s, err := w.session(ctx, store)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	o, err := s.Open(ctx, w.req.Name)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			o.Close()
+		}
+	}()
+	if stop := o.Closed(w.req.Again); stop != nil {
+		return nil, nil, nil, stop
+	}
+	list, err := input.NewList("list.csv", strings.NewReader(text), input.Options{})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if p, err = MakePlan(list, "list.csv", o.Batch, o.Tasks, w.req); err != nil {
+		return nil, nil, nil, err
+	}
+	r, err = o.Start(ctx, p, "run", "test", w.opt, nil)
+	return r, p, o.Close, err
+}
+
 func (w *world) runOn(ctx context.Context, store *checkpoint.Store, ids []string) (end runEnd, err error) {
 	return w.runText(ctx, store, listOf(ids))
 }
 
 // runText runs a list as its owner wrote it.
 func (w *world) runText(ctx context.Context, store *checkpoint.Store, text string) (end runEnd, err error) {
-	s, err := w.session(ctx, store)
+	r, plan, done, err := w.begin(ctx, store, text)
+	end.plan = plan
 	if err != nil {
 		return end, err
 	}
-	o, err := s.Open(ctx, w.req.Name)
-	if err != nil {
-		return end, err
-	}
-	defer o.Close()
-	if stop := o.Closed(w.req.Again); stop != nil {
-		return end, stop
-	}
-	list, err := input.NewList("list.csv", strings.NewReader(text), input.Options{})
-	if err != nil {
-		return end, err
-	}
-	if end.plan, err = MakePlan(list, "list.csv", o.Batch, o.Tasks, w.req); err != nil {
-		return end, err
-	}
-	r, err := o.Start(ctx, end.plan, "run", "test", w.opt, nil)
-	if err != nil {
-		return end, err
-	}
+	defer done()
 	end.stop = r.Run(ctx, context.Background())
 	if end.code, err = r.Finish(end.stop); err != nil {
 		return end, err
