@@ -44,8 +44,9 @@ func linked(path string) (string, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return real, err
 	}
-	if _, err := os.Lstat(path); err == nil {
-		// What is there is a link: perhaps to a disk that is not mounted.
+	if fi, err := os.Lstat(path); err == nil && fi.Mode()&fs.ModeSymlink != 0 {
+		// A link, perhaps to a disk that is not mounted; a file was made by
+		// another process in this moment.
 		return path, fmt.Errorf("%w: it is a link to a file that is not there", ErrDamaged)
 	}
 	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
