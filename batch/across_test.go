@@ -22,12 +22,22 @@ func (w *world) beside(name string) *world {
 	return &other
 }
 
-// together runs two lists at the same time.
-func together(w, other *world, ids, others []string) (one, two runEnd) {
-	done := make(chan runEnd)
-	go func() { done <- other.run(others) }()
-	one = w.run(ids)
-	return one, <-done
+// together runs two lists at the same time, the second a while later.
+func together(w, other *world, ids, others []string, later time.Duration) (one, two runEnd) {
+	w.t.Helper()
+	var theirs error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		time.Sleep(later)
+		two, theirs = other.tryRun(w.t.Context(), others)
+	}()
+	one, ours := w.tryRun(w.t.Context(), ids)
+	<-done
+	if err := errors.Join(ours, theirs); err != nil {
+		w.t.Fatal(err)
+	}
+	return one, two
 }
 
 // TestTwoListsOfOneDevice: a device that two batches name is called once.
@@ -48,7 +58,7 @@ func TestTwoListsOfOneDevice(t *testing.T) {
 				ids := devices(30)
 				back := slices.Clone(ids)
 				slices.Reverse(back)
-				one, two := together(w, other, ids, back)
+				one, two := together(w, other, ids, back, 0)
 				// Who finds nothing left but what the other has in doubt stops, and
 				// goes on later.
 				for _, end := range []*runEnd{&one, &two} {
@@ -170,7 +180,7 @@ func TestTwoRunnersShareTheQuota(t *testing.T) {
 					others = append(others, device(fmt.Sprint("other ", i)))
 				}
 				start := time.Now()
-				one, two := together(w, w.beside("other"), devices(n), others)
+				one, two := together(w, w.beside("other"), devices(n), others, 0)
 				took := time.Since(start)
 				b := w.judge(one, false)
 				w.judge(two, false)

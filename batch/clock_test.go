@@ -218,20 +218,16 @@ func TestSuspended(t *testing.T) {
 				time.Sleep(nap)
 			}
 		}
-		ends := make(chan runEnd, 2)
-		go func() { ends <- w.run(devices(20)) }()
-		time.Sleep(time.Minute)
 		var rest []string
 		for i := range 55 {
 			rest = append(rest, device(fmt.Sprint("other ", i)))
 		}
-		go func() { ends <- other.run(rest) }()
-		for range 2 {
-			if end := <-ends; end.code != CodeDone {
-				t.Errorf("code %d, counts %v, stop %v; want 0", end.code, end.counts, end.stop)
-			}
-			w.judge(runEnd{}, false)
+		one, two := together(w, &other, devices(20), rest, time.Minute)
+		if one.code != CodeDone || two.code != CodeDone {
+			t.Errorf("codes %d (%v), %d (%v); want 0", one.code, one.stop, two.code, two.stop)
 		}
+		w.judge(one, false)
+		w.judge(two, false)
 		if suspended.Load() < 10 {
 			t.Errorf("%d calls were suspended; want ten", suspended.Load())
 		}
