@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode"
 
+	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
 )
 
@@ -87,6 +88,15 @@ var meanings = map[checkpoint.Status]string{
 	checkpoint.Pending:       "Not called yet.",
 }
 
+// meaning is what a status means in this batch: of one that is closed nothing
+// more is called, unless a cancel of some devices holds it only for a while.
+func (a *audit) meaning(s checkpoint.Status) string {
+	if s == checkpoint.Pending && a.batch.Closed != "" && !batch.Held(a.batch.Closed) {
+		return "Not called; the batch is closed."
+	}
+	return meanings[s]
+}
+
 // newPage puts an audit into words.
 func newPage(a *audit) *page {
 	b := a.batch
@@ -134,7 +144,7 @@ func (p *page) count(a *audit) {
 	p.Filters = []filter{{-1, "", "All", thousands(total)}}
 	for i, s := range statuses {
 		n := a.sum.Counts[s]
-		p.Statuses = append(p.Statuses, statusRow{string(s), word(s), thousands(n), percent(n, total), meanings[s], n})
+		p.Statuses = append(p.Statuses, statusRow{string(s), word(s), thousands(n), percent(n, total), a.meaning(s), n})
 		if n == 0 {
 			continue
 		}
@@ -154,6 +164,12 @@ func (p *page) count(a *audit) {
 			p.Sum += fmt.Sprintf(", and %s no longer in it", plural(a.sum.Gone, "device"))
 		}
 		p.Sum += "."
+	}
+	switch closed := visible(a.batch.Closed); {
+	case batch.Held(closed):
+		p.Lede += " The batch is held: " + closed + "."
+	case closed != "":
+		p.Lede = "This batch is closed, " + closed + ". " + p.Lede
 	}
 	actions := 0
 	for _, t := range a.actions {

@@ -56,6 +56,29 @@ func TestPagePolicy(t *testing.T) {
 	}
 }
 
+// A batch that was taken back says so first, and promises no more calls.
+func TestPageOfClosedBatch(t *testing.T) {
+	for _, tt := range []struct{ closed, want, pending string }{
+		{"", "Of 12 devices, 3 accepted", "Not called yet."},
+		{"cancelled by anna on OPS-07 at 2026-11-23T07:00:00Z",
+			"This batch is closed, cancelled by anna on OPS-07 at 2026-11-23T07:00:00Z. Of 12 devices, 3 accepted", "Not called; the batch is closed."},
+		{"cancel of some devices is under way, begun by anna", "Of 12 devices, 3 accepted", "Not called yet."},
+	} {
+		w := newWorld(t)
+		small(w)
+		if tt.closed != "" {
+			w.append(checkpoint.Event{Kind: "close", Closed: &tt.closed})
+		}
+		page := string(read(t, write(t, w, FolderOptions{})+"/audit.html"))
+		if !strings.Contains(page, `<p class="lede">`+tt.want) || !strings.Contains(page, tt.closed) {
+			t.Errorf("the page of a batch closed %q does not begin with %q", tt.closed, tt.want)
+		}
+		if !strings.Contains(page, `<td class="means">`+tt.pending+`</td>`) {
+			t.Errorf("the page of a batch closed %q does not say of what is pending: %q", tt.closed, tt.pending)
+		}
+	}
+}
+
 func TestPortal(t *testing.T) {
 	for _, tt := range []struct {
 		cloud, device string
