@@ -8,7 +8,10 @@ import (
 )
 
 // ErrNeeded says that a batch may not be forgotten yet.
-type ErrNeeded struct{ Batch, Why string }
+type ErrNeeded struct {
+	Batch, Why string
+	Until      time.Time // from when on it is not for this reason; zero: nobody can say
+}
 
 func (e *ErrNeeded) Error() string {
 	return fmt.Sprintf("batch %q is still needed: %s", e.Batch, e.Why)
@@ -52,23 +55,31 @@ func (tx *Tx) needed(batch int64, now time.Time) error {
 	for _, reason := range []struct {
 		what, sql string
 		args      []any
+		lasts     time.Duration // after the latest of them; 0: no telling
 	}{
-		{"devices in flight or in doubt: %d", "SELECT COUNT(*) FROM task WHERE batch = $1 AND status IN ('sending', 'in-doubt')", nil},
-		{"devices pending: %d", `SELECT COUNT(*) FROM task t JOIN batch b ON b.id = t.batch WHERE t.batch = $1 AND b.closed = ''
-			AND t.status NOT IN ('accepted', 'already-active', 'refused', 'failed', 'skipped', 'sending', 'in-doubt')`, nil},
-		{"runs at work: %d", "SELECT COUNT(*) FROM run WHERE batch = $1 AND ended = 0 AND alive > $2", []any{micros(now.Add(-silence))}},
-		{"calls that the quota must know: %d", `SELECT COUNT(*) FROM attempt a JOIN run r ON r.batch = a.batch AND r.id = a.run
+		{"devices in flight or in doubt: %d", "SELECT COUNT(*), 0 FROM task WHERE batch = $1 AND status IN ('sending', 'in-doubt')", nil, 0},
+		{"devices pending: %d", `SELECT COUNT(*), 0 FROM task t JOIN batch b ON b.id = t.batch WHERE t.batch = $1 AND b.closed = ''
+			AND t.status NOT IN ('accepted', 'already-active', 'refused', 'failed', 'skipped', 'sending', 'in-doubt')`, nil, 0},
+		{"runs at work: %d", "SELECT COUNT(*), 0 FROM run WHERE batch = $1 AND ended = 0 AND alive > $2", []any{micros(now.Add(-silence))}, 0},
+		{"calls that the quota must know: %d", `SELECT COUNT(*), COALESCE(MAX(CASE WHEN a.counted = 0 THEN r.alive + r.grace ELSE a.counted END), 0)
+			FROM attempt a JOIN run r ON r.batch = a.batch AND r.id = a.run
 			WHERE a.batch = $1 AND CASE WHEN a.counted = 0 THEN r.alive + r.grace ELSE a.counted END > $2`,
-			[]any{micros(now.Add(-remembered))}},
-		{"holds that are not over: %d", "SELECT COUNT(*) FROM hold WHERE batch = $1 AND effective > $2", []any{micros(now)}},
+			[]any{micros(now.Add(-remembered))}, remembered},
+		{"holds that are not over: %d", "SELECT COUNT(*), 0 FROM hold WHERE batch = $1 AND effective > $2", []any{micros(now)}, 0},
 	} {
 		var n int
-		if err := tx.row(reason.sql, append([]any{batch}, reason.args...)...).Scan(&n); err != nil {
+		var latest int64
+		if err := tx.row(reason.sql, append([]any{batch}, reason.args...)...).Scan(&n, &latest); err != nil {
 			return err
 		}
-		if n > 0 {
-			return &ErrNeeded{b.Name, fmt.Sprintf(reason.what, n)}
+		if n == 0 {
+			continue
 		}
+		e := &ErrNeeded{Batch: b.Name, Why: fmt.Sprintf(reason.what, n)}
+		if reason.lasts > 0 {
+			e.Until = fromMicros(latest).Add(reason.lasts)
+		}
+		return e
 	}
 	return nil
 }

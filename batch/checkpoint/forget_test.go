@@ -81,6 +81,26 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// TestForgetUntil has the time named from which a batch can be forgotten, and it
+// holds.
+func TestForgetUntil(t *testing.T) {
+	s := open(t, temp(t))
+	batch, run := start(t, s, "list", "d1")
+	a := s.mustReserve(t, batch, run, 0, "", budget(9), 0)
+	s.mustAppend(t, batch, Event{Kind: "change", At: at(1), Tasks: []TaskChange{{N: 1, Status: Accepted}},
+		Outcome: []Outcome{{Attempt: a, Over: at(1)}}, End: &RunEnd{Run: run}})
+	var needed *ErrNeeded
+	if err := s.Forget(batch, at(60)); !errors.As(err, &needed) || needed.Until.Before(at(7200)) || needed.Until.After(at(7300)) {
+		t.Fatalf("Forget a minute after the call = %v, %+v; want it needed for two hours from the call", err, needed)
+	}
+	if err := s.Forget(batch, needed.Until.Add(-time.Millisecond)); !errors.As(err, &needed) {
+		t.Errorf("Forget before that time = %v; want it needed", err)
+	}
+	if err := s.Forget(batch, needed.Until); err != nil {
+		t.Errorf("Forget at that time = %v; want it gone", err)
+	}
+}
+
 func TestForgetARunAtWork(t *testing.T) {
 	s := open(t, temp(t))
 	batch, run := start(t, s, "list")

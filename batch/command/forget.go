@@ -82,7 +82,11 @@ func (a *app) forget(store *checkpoint.Store, b checkpoint.Batch, dir string) er
 	err = store.Forget(b.ID, time.Now())
 	var needed *checkpoint.ErrNeeded
 	if errors.As(err, &needed) {
-		return &batch.Stop{Why: err.Error(), Code: batch.CodeUsage, Hint: "nothing was forgotten; mde-offboard status " + b.Name + " tells how it stands"}
+		hint := "nothing was forgotten; mde-offboard status " + b.Name + " tells how it stands"
+		if !needed.Until.IsZero() {
+			hint = "nothing was forgotten; it can be from " + needed.Until.Add(time.Second).Local().Format("2006-01-02 15:04:05") + " on, when the calls are out of the quota's windows"
+		}
+		return &batch.Stop{Why: err.Error(), Code: batch.CodeUsage, Hint: hint}
 	}
 	if err == nil {
 		a.say("Forgot      batch %q of %s; its report is in %s", b.Name, b.Created.Local().Format("2006-01-02"), folder.Dir)
