@@ -91,7 +91,7 @@ func TestManyAlreadyActive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 250
 		w := newWorld(t, simulator.Options{Repeat: simulator.RepeatRefuse})
-		w.opt.SettleWait = 20 * time.Second // which is over before all have had their turn
+		w.opt.SettleWait = 0 // over before all have had their turn
 		var ids []string
 		for i := range n {
 			ids = append(ids, fmt.Sprintf("dead0410%032x", i)) // an Isolate action is open
