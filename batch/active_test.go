@@ -88,6 +88,7 @@ func TestAlreadyActive(t *testing.T) {
 // TestManyAlreadyActive: each device is asked for by itself, some in a look, and
 // none is given up before its turn.
 func TestManyAlreadyActive(t *testing.T) {
+	slow(t)
 	synctest.Test(t, func(t *testing.T) {
 		const n = 250
 		w := newWorld(t, simulator.Options{Repeat: simulator.RepeatRefuse})
@@ -149,6 +150,7 @@ func TestLookFirst(t *testing.T) {
 
 // TestLostCheckpoint deletes the checkpoint in the middle of a run.
 func TestLostCheckpoint(t *testing.T) {
+	slow(t)
 	for _, tt := range []struct {
 		name   string
 		sim    simulator.Options

@@ -117,6 +117,7 @@ func TestCanaryWithoutAnAnswer(t *testing.T) {
 // its own, which holds until Defender has answered for it, and then the same
 // command goes on with the rest.
 func TestCanaryOfEachRound(t *testing.T) {
+	slow(t)
 	all := devices(20)
 	for _, tc := range []struct {
 		reason  string

@@ -96,6 +96,7 @@ func (w *world) judgeCancelled(want int) {
 // TestCancel takes a whole batch back: each action is cancelled by one call,
 // the batch is closed, and only --again opens it.
 func TestCancel(t *testing.T) {
+	slow(t)
 	synctest.Test(t, func(t *testing.T) {
 		const n = 130
 		w := newWorld(t, simulator.Options{Seed: 1, LatencyMin: 10 * time.Millisecond, LatencyMax: 300 * time.Millisecond, Lag: 100 * time.Second})
@@ -237,6 +238,7 @@ func TestCancelDoubts(t *testing.T) {
 // TestCancelFaults has each action cancelled exactly once, or told truly,
 // whatever goes wrong on the way.
 func TestCancelFaults(t *testing.T) {
+	slow(t)
 	tests := []struct {
 		why, faults string
 		late        int
@@ -292,6 +294,7 @@ func TestCancelFaults(t *testing.T) {
 // TestCancelGoesOn interrupts a cancel again and again; the next one goes on,
 // and no action gets a second call.
 func TestCancelGoesOn(t *testing.T) {
+	slow(t)
 	synctest.Test(t, func(t *testing.T) {
 		const n = 250
 		w := newWorld(t, simulator.Options{Seed: 1, LatencyMin: 10 * time.Millisecond, LatencyMax: 400 * time.Millisecond})

@@ -51,6 +51,7 @@ func clockWorld(t *testing.T, o simulator.Options) (*world, *clocks) {
 
 // TestClockJumps: whatever the wall clock does, the server sees no call too many.
 func TestClockJumps(t *testing.T) {
+	slow(t)
 	const h = time.Hour
 	each := func(n int64, do func(*clocks)) func(*world, *clocks) {
 		return func(w *world, c *clocks) {
@@ -115,6 +116,7 @@ func TestClockJumps(t *testing.T) {
 // TestClockIsSetBetweenRuns: the next run does not take the last one's calls for
 // old, or its waits for long.
 func TestClockIsSetBetweenRuns(t *testing.T) {
+	slow(t)
 	for _, turn := range []time.Duration{time.Hour, -time.Hour, 25 * time.Hour, -25 * time.Hour, 3 * time.Second} {
 		for _, how := range []string{"stopped", "killed", "killed, without reads"} {
 			t.Run(fmt.Sprint(turn, " ", how), func(t *testing.T) {
@@ -150,6 +152,7 @@ func TestClockIsSetBetweenRuns(t *testing.T) {
 // device in doubt is left alone, nor hides its action, nor stretches the wait for
 // hours.
 func TestClockAndDoubt(t *testing.T) {
+	slow(t)
 	for _, tt := range []struct {
 		name   string
 		faults string

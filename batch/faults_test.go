@@ -25,6 +25,7 @@ const (
 // actions that can be read after 110 s only. A call that should not have been
 // repeated makes a second action.
 func TestEachFault(t *testing.T) {
+	slow(t)
 	for _, tt := range []struct {
 		fault  string
 		spends again
@@ -104,6 +105,7 @@ func TestEachFault(t *testing.T) {
 
 // TestMixedFaults plays every transient fault at once, each at 5 % of the calls.
 func TestMixedFaults(t *testing.T) {
+	slow(t)
 	for _, repeat := range repeats {
 		t.Run(repeat, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

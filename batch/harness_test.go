@@ -219,3 +219,12 @@ func contains(all []string, s string) bool {
 	}
 	return false
 }
+
+// slow leaves a test out of short runs: those under the race detector, where the
+// database takes ten times as long.
+func slow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes minutes under the race detector")
+	}
+}

@@ -34,6 +34,7 @@ func (w *world) inHours(h quota.Hours) {
 // TestWait lets one run wait for the hours, before its first call and again when
 // they are over.
 func TestWait(t *testing.T) {
+	slow(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simulator.Options{Seed: 1, LatencyMax: 200 * time.Millisecond})
 		h := w.allow("22:00-22:03")
@@ -78,6 +79,7 @@ func TestHoursInDoubt(t *testing.T) {
 
 // TestEnds ends runs by the clock and by count.
 func TestEnds(t *testing.T) {
+	slow(t)
 	tests := []struct {
 		reason string
 		set    func(*Options)

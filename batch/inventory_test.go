@@ -41,6 +41,7 @@ func fleetOf(n int) (all []simulator.Machine) {
 // TestInventoryPages reads a tenant of 10,001 devices in two calls, twice, which are
 // in the checkpoint under no batch's name, with a run that has ended.
 func TestInventoryPages(t *testing.T) {
+	slow(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simulator.Options{Seed: 1, Machines: fleetOf(10_001)})
 		inv, err := w.inventoryOf(t.Context(), "plan", nil)

@@ -46,6 +46,7 @@ func TestLines(t *testing.T) {
 
 // TestLinesLong has lines that are longer than a block.
 func TestLinesLong(t *testing.T) {
+	slow(t)
 	var ls lines
 	long := checkpoint.Line{N: 1, Comment: string(make([]byte, 2*lineBlock))}
 	for range 3 {

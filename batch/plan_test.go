@@ -115,6 +115,7 @@ func TestWithdrawnComesBack(t *testing.T) {
 // line has a task of its own, what was sent keeps its status, and a second plan
 // of the same list changes nothing.
 func TestReplan(t *testing.T) {
+	slow(t)
 	pool := append(devices(5), "bad")
 	list := rapid.Custom(func(t *rapid.T) string {
 		text := "MachineId,Comment\n"

@@ -15,7 +15,10 @@ import (
 // trip and the margin for each window and the last burst.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const n = 3000
+		n := 3000
+		if testing.Short() {
+			n = 300
+		}
 		latency := 400 * time.Millisecond // each way, at most
 		w := newWorld(t, simulator.Options{Seed: 1, LatencyMin: 20 * time.Millisecond, LatencyMax: latency})
 		start := time.Now()

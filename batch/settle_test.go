@@ -12,6 +12,7 @@ import (
 )
 
 func TestSettle(t *testing.T) {
+	slow(t)
 	for _, tt := range []struct {
 		name   string
 		sim    simulator.Options

@@ -12,6 +12,7 @@ import (
 // little that a comparison with the server's cannot show it: the minute that the
 // first one has filled is still full.
 func TestClockSteppedBetweenRuns(t *testing.T) {
+	slow(t)
 	for _, step := range []time.Duration{0, 500 * time.Millisecond, 1900 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
 			// A service that refuses nothing shows what was sent.

@@ -155,6 +155,7 @@ func TestGoesOnAfterAStop(t *testing.T) {
 
 // TestAuthorization: tokens that die on the way.
 func TestAuthorization(t *testing.T) {
+	slow(t)
 	t.Run("five minutes of life over hours", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, simulator.Options{TokenLife: 5 * time.Minute, PerMinute: 1, PerHour: 60})
@@ -196,6 +197,7 @@ func TestAuthorization(t *testing.T) {
 // TestBackoff: new attempts of a device come later and later, and varied by the
 // seed.
 func TestBackoff(t *testing.T) {
+	slow(t)
 	gaps := func(t *testing.T, seed int64) (gaps []time.Duration) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, simulator.Options{Faults: "500-before"})

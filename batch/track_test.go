@@ -163,6 +163,7 @@ func TestTrackToTheEnd(t *testing.T) {
 // TestTrackPages tracks 10,001 actions: two pages, within the quota of that call
 // alone, and one event for each 500 that have changed, none for those that have not.
 func TestTrackPages(t *testing.T) {
+	slow(t)
 	synctest.Test(t, func(t *testing.T) {
 		const n = 10_001
 		w := newWorld(t, simulator.Options{Seed: 1, Pending: time.Hour})
