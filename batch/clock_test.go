@@ -206,33 +206,55 @@ func TestClockAndDoubt(t *testing.T) {
 }
 
 // TestSuspended: a process that is suspended between its reservation and its
-// sending wakes up after others have taken its calls for over, and its slots with
-// them. It must not send into those.
+// sending wakes up after others have taken its call for over, and its slot with
+// it. It must not send into that.
 func TestSuspended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := clockWorld(t, simulator.Options{})
-		other := *w
-		other.req.Name, other.clock = "other", &Clock{}
-		var suspended atomic.Int64
-		const nap = 10*time.Minute + 30*time.Second
+		store, err := checkpoint.Open(w.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		r, _, done, err := w.begin(t.Context(), store, listOf(devices(1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer done()
+		reserved := false
 		c.read = func(int64) {
-			stack := string(debug.Stack())
-			if strings.Contains(stack, ".gate(") && !strings.Contains(stack, "trustClock") && suspended.Add(1) <= 10 {
-				time.Sleep(nap)
+			switch stack := string(debug.Stack()); {
+			case strings.Contains(stack, ".Reserve."):
+				reserved = true
+			case reserved:
+				reserved = false
+				time.Sleep(15 * time.Minute)
 			}
 		}
 		var rest []string
-		for i := range 55 {
+		for i := range 80 {
 			rest = append(rest, device(fmt.Sprint("other ", i)))
 		}
-		one, two := together(w, &other, devices(20), rest, time.Minute)
-		if one.code != CodeDone || two.code != CodeDone {
-			t.Errorf("codes %d (%v), %d (%v); want 0", one.code, one.stop, two.code, two.stop)
+		other := *w
+		other.req.Name, other.clock = "other", &Clock{}
+		var end runEnd
+		var failed error
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			end, failed = other.tryRun(t.Context(), rest)
+		}()
+		start := time.Now()
+		late := r.offboard(t.Context(), r.ready[0])
+		if slept := time.Since(start); late.err != nil || late.v.next != ready || slept < 15*time.Minute {
+			t.Errorf("offboard() = %+v after %v; want the task ready to be called anew, after a quarter of an hour", late, slept)
 		}
-		w.judge(one, false)
-		w.judge(two, false)
-		if suspended.Load() < 10 {
-			t.Errorf("%d calls were suspended; want ten", suspended.Load())
+		<-ended
+		if failed != nil || end.code != CodeDone {
+			t.Errorf("the other runner: code %d (%v), %v; want 0", end.code, end.stop, failed)
+		}
+		if b := w.judge(end, false); posts(b, devices(1)[0]) != 0 {
+			t.Errorf("the suspended call was sent")
 		}
 	})
 }
