@@ -46,12 +46,16 @@ func decode(r io.Reader) decoded {
 type wide struct {
 	transform.Transformer
 	order binary.ByteOrder
+	// Of four units in one word, as they lie in memory: the bits that are zero in
+	// ASCII, and how far to the right the characters are to be moved.
+	zero  uint64
+	shift int
 }
 
 func newWide(e unicode.Endianness) wide {
-	w := wide{Transformer: unicode.UTF16(e, unicode.IgnoreBOM).NewDecoder(), order: binary.LittleEndian}
+	w := wide{Transformer: unicode.UTF16(e, unicode.IgnoreBOM).NewDecoder(), order: binary.LittleEndian, zero: 0xff80ff80ff80ff80}
 	if e == unicode.BigEndian {
-		w.order = binary.BigEndian
+		w.order, w.zero, w.shift = binary.BigEndian, 0x80ff80ff80ff80ff, 8
 	}
 	return w
 }
@@ -64,13 +68,11 @@ func (w wide) isASCII(src []byte) bool { return w.order.Uint16(src) < utf8.RuneS
 func (w wide) ascii(dst, src []byte) int {
 	n := 0
 	for ; n+4 <= len(dst) && 2*n+8 <= len(src); n += 4 {
-		four := w.order.Uint64(src[2*n:])
-		if four&0xff80ff80ff80ff80 != 0 {
+		four := binary.LittleEndian.Uint64(src[2*n:])
+		if four&w.zero != 0 {
 			break
 		}
-		if w.order == binary.BigEndian {
-			four = four>>48 | four>>16&0xffff0000 | four<<16&0xffff00000000 | four<<48
-		}
+		four >>= w.shift
 		dst[n], dst[n+1], dst[n+2], dst[n+3] = byte(four), byte(four>>16), byte(four>>32), byte(four>>48)
 	}
 	for ; n < len(dst) && 2*n+2 <= len(src) && w.isASCII(src[2*n:]); n++ {
