@@ -341,18 +341,7 @@ func TestCancelKilled(t *testing.T) {
 				w.run(devices(1))
 				task := w.tasks()[devices(1)[0]]
 				store := w.store()
-				s, err := w.session(t.Context(), store)
-				if err != nil {
-					t.Fatal(err)
-				}
-				b, err := s.known(t.Context(), w.req.Name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				dead := s.watcher(b, &w.opt)
-				if err := dead.begin(s, whatCancel, "test"); err != nil {
-					t.Fatal(err)
-				}
+				s, b, dead := w.watching(store, whatCancel)
 				in := checkpoint.Intent{Run: dead.run, Device: task.Device, Number: 1, Tag: "mdo-killed77"}
 				if _, err := store.Reserve(b.ID, in, w.opt.budget(s.Key, CallCancel), w.clock.Now); err != nil {
 					t.Fatal(err)

@@ -228,3 +228,21 @@ func slow(t *testing.T) {
 		t.Skip("takes minutes under the race detector")
 	}
 }
+
+// watching begins a run of a watcher, as the command that what names does.
+func (w *world) watching(store *checkpoint.Store, what string) (*Session, checkpoint.Batch, *watcher) {
+	w.t.Helper()
+	s, err := w.session(w.t.Context(), store)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b, err := s.known(w.t.Context(), w.req.Name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	began := s.watcher(b, &w.opt)
+	if err := began.begin(s, what, "test"); err != nil {
+		w.t.Fatal(err)
+	}
+	return s, b, began
+}

@@ -313,18 +313,7 @@ func TestTrackBesideReset(t *testing.T) {
 		w := newWorld(t, simulator.Options{Seed: 1})
 		w.run(devices(2))
 		store := w.store()
-		s, err := w.session(t.Context(), store)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := s.known(t.Context(), w.req.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tracker := s.watcher(b, &w.opt)
-		if err := tracker.begin(s, whatTrack, "test"); err != nil {
-			t.Fatal(err)
-		}
+		_, b, tracker := w.watching(store, whatTrack)
 		tasks, err := tracker.tasks()
 		if err != nil {
 			t.Fatal(err)
@@ -387,18 +376,7 @@ func TestTrackKilled(t *testing.T) {
 		}
 
 		// A tracker that was killed leaves its run open, and its lock free.
-		s, err := w.session(t.Context(), store)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := s.known(t.Context(), w.req.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		dead := s.watcher(b, &w.opt)
-		if err := dead.begin(s, whatTrack, "test"); err != nil {
-			t.Fatal(err)
-		}
+		s, b, dead := w.watching(store, whatTrack)
 		if _, err := store.Reserve(b.ID, checkpoint.Intent{Run: dead.run, Number: 1}, w.opt.budget(s.Key, CallListActions), w.clock.Now); err != nil {
 			t.Fatal(err)
 		}
