@@ -35,12 +35,16 @@ func (c *canceller) one(ctx, hard context.Context, t *checkpoint.Task) error {
 		}
 	}
 	why := ""
-	var outage time.Time
-	for calls, n := 0, 0; calls < cancelCalls; n++ {
+	for calls, tries := 0, 0; calls < cancelCalls; {
 		if err := errors.Join(c.slot(ctx, CallCancel), ctx.Err()); err != nil {
 			return err
 		}
+		over, err := c.alone(ctx)
+		if err != nil {
+			return err
+		}
 		x, err, broken := c.post(hard, t)
+		over()
 		if broken != nil {
 			return broken
 		}
@@ -59,17 +63,12 @@ func (c *canceller) one(ctx, hard context.Context, t *checkpoint.Task) error {
 		case class == defender.NotFound: // wrong at times, and for fresh actions
 			why, until = err.Error(), c.clock.Now().Add(5*time.Second<<calls)
 		default:
-			wasOutage, err := c.pause(ctx, err, x, n, &outage)
-			if err != nil {
+			if err := c.pause(ctx, err, x, &tries); err != nil {
 				return err
-			}
-			if !wasOutage {
-				n = 0
 			}
 			continue
 		}
-		calls++
-		outage = time.Time{}
+		calls, tries = calls+1, 0
 		if isFinal(t.Action) {
 			return nil
 		}
@@ -115,9 +114,7 @@ func (c *canceller) post(hard context.Context, t *checkpoint.Task) (x defender.E
 	if to != nil {
 		set(&t.Action, to.Action)
 	}
-	if x.Status != 0 && defender.ClassOf(err) != defender.Unauthorized {
-		c.taken(x)
-	}
+	c.heard(CallCancel, x, err)
 	return x, err, nil
 }
 
@@ -178,22 +175,22 @@ func (c *canceller) follow(ctx context.Context, t *checkpoint.Task, until time.T
 	}
 }
 
-// pause waits before a call that had no effect is made again; outage is since
-// when nobody answers.
-func (c *canceller) pause(ctx context.Context, failed error, x defender.Exchange, n int, outage *time.Time) (wasOutage bool, err error) {
+// pause waits before a call that had no effect is made again; tries counts those
+// in a row that nobody answered.
+func (c *canceller) pause(ctx context.Context, failed error, x defender.Exchange, tries *int) error {
 	again, failed := c.again(ctx, failed, x)
 	switch {
 	case !again:
-		return false, failed
+		return failed
 	case failed == nil: // no slot, a hold, a token: at once
-		*outage = time.Time{}
-		return false, nil
-	case outage.IsZero():
-		*outage = time.Now()
-	case time.Since(*outage) > c.opt.MaxOutage:
-		return false, &Stop{Why: fmt.Sprintf("no answer of Defender's for %v", c.opt.MaxOutage), Err: failed, Code: CodeStopped, Hint: "the same command goes on"}
+		*tries = 0
+		return nil
 	}
-	return true, wait(ctx, backoff(n))
+	if stop := c.silent(CallCancel, failed); stop != nil {
+		return stop
+	}
+	*tries++
+	return wait(ctx, backoff(*tries-1))
 }
 
 // leave gives an action up.

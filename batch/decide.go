@@ -39,21 +39,17 @@ func ptr[T any](v T) *T { return &v }
 // decide says what the outcome of an offboard call means for its task. It is
 // pure: now is when the call was over, as we see it.
 func (o *Options) decide(w *work, a defender.MachineAction, x defender.Exchange, err error, now time.Time) verdict {
-	v := verdict{word: defender.ClassOf(err).String(), task: checkpoint.TaskChange{N: w.N, Reason: ptr("")}}
+	v := verdict{word: defender.ClassOf(err).String(), answered: answered(err),
+		task: checkpoint.TaskChange{N: w.N, Reason: ptr("")}}
 	spent := func() { v.task.Attempts = ptr(w.Attempts + 1) }
 	if err == nil {
 		spent()
-		v.answered = true
 		v.accept(w, a, x)
 		return v
 	}
 	var e *defender.Error
 	errors.As(err, &e)
 	class := defender.ClassOf(err)
-	switch class {
-	case defender.Refused, defender.AlreadyActive, defender.NotFound, defender.Forbidden, defender.WrongDevice:
-		v.answered = true
-	}
 	switch class {
 	case defender.Refused:
 		spent()

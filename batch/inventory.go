@@ -155,7 +155,7 @@ func readingStop(err error) error {
 // all the same, under a batch of the tenant that has no name, since the quota is
 // judged by what is there. end writes how the run went.
 func (s *Session) calls(what string, opt *Options) (c *caller, end func(error) error, err error) {
-	c = &caller{store: s.Store, client: s.Client, clock: s.Clock, key: s.Key, opt: opt}
+	c = s.caller(opt)
 	now := s.Clock.Now()
 	err = s.Store.Update(func(tx *checkpoint.Tx) error {
 		b, err := tx.FindBatch(s.Key.Cloud, s.Key.Tenant, "")

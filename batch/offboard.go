@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -27,6 +26,11 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 		defer reserved()
 		return a.gate(ctx, previous)
 	}
+	over, err := r.alone(hard)
+	if err != nil {
+		return ended{w: w, v: verdict{next: ready}, err: err}
+	}
+	defer over()
 	action, x, err := r.client.Offboard(hard, w.Device, comment(w.Comment, tag), gate)
 	w.requests += a.number
 	if a.number > 0 {
@@ -45,11 +49,9 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 	}
 	w.apply(v.task)
 	r.logOutcome(w, v, x, out.Outcome)
-	switch {
-	case defender.ClassOf(err) == defender.Unauthorized:
+	r.heard(CallOffboard, x, err)
+	if defender.ClassOf(err) == defender.Unauthorized {
 		return ended{w: w, v: v, sent: a.sent, err: r.refused(x, err)}
-	case x.Sent && x.Status != http.StatusTooManyRequests: // which comes before the token is looked at
-		r.taken(x)
 	}
 	return ended{w: w, v: v, sent: a.sent}
 }

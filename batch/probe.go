@@ -1,7 +1,7 @@
 package batch
 
 import (
-	"fmt"
+	"errors"
 	"time"
 
 	"mde-offboard/batch/checkpoint"
@@ -46,25 +46,20 @@ func (r *Runner) heed(w *work, v verdict) {
 	case v.word == "": // it did not leave
 		return
 	}
+	if v.answered || v.next == ready { // or turned away, which is an answer too
+		r.out.until, r.out.tries = time.Time{}, 0
+	}
 	switch {
 	case v.answered:
-		r.out.since, r.out.tries = time.Time{}, 0
 		r.probing = r.stale(w)
-	case v.next == ready: // turned away
+	case v.next == ready:
 		r.probe()
 	}
 }
 
 // outage begins one or makes it longer.
 func (r *Runner) outage(why string) {
-	now := time.Now()
-	if r.out.since.IsZero() {
-		r.out.since = now
-	}
-	if now.Sub(r.out.since) > r.opt.MaxOutage {
-		r.stop(&Stop{Why: fmt.Sprintf("no answer of Defender's for %v (%s)", r.opt.MaxOutage, why), Code: CodeStopped,
-			Hint: "the same command goes on"})
-	}
+	r.stop(r.silent(CallOffboard, errors.New(why)))
 	r.out.why = why
 	r.out.until = r.clock.Now().Add(r.jitter(backoff(r.out.tries)))
 	r.out.tries++
@@ -90,6 +85,3 @@ func (r *Runner) inDoubt(w *work) {
 // doubtsInRow is how many calls in a row may end without an answer, beyond which
 // it is an outage.
 const doubtsInRow = 5
-
-// longestWait is more than any back-off.
-const longestWait = 2 * time.Minute

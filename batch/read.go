@@ -3,7 +3,6 @@ package batch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"mde-offboard/batch/checkpoint"
@@ -34,46 +33,28 @@ func wait(ctx context.Context, d time.Duration) error {
 // its slot, for holds and for outages, the latter for as long as is allowed. do
 // is given the gate.
 func (c *caller) read(ctx context.Context, kind string, do func(context.Context, defender.Gate) (defender.Exchange, error)) (at time.Time, err error) {
-	var outage time.Time
+	noted := false
 	for n := 0; ; n++ {
 		if err := c.slot(ctx, kind); err != nil {
 			return at, err
 		}
-		a := &attempt{c: c, kind: kind, intent: checkpoint.Intent{Run: c.run, Number: n + 1}}
-		at = c.clock.Now()
-		c.inFlight.Add(1)
-		x, err := do(ctx, a.gate)
-		c.inFlight.Add(-1)
-		word := "read"
-		if err != nil {
-			word = defender.ClassOf(err).String()
-		}
-		if a.id != 0 {
-			if err := a.over(outcomeOf(word, err, x), nil); err != nil {
-				return at, err
-			}
-		}
-		if err == nil {
-			c.taken(x)
+		var x defender.Exchange
+		if at, x, err = c.try(ctx, kind, n, do); err == nil {
 			return at, nil
 		}
 		again, err := c.again(ctx, err, x)
-		if !again {
+		switch {
+		case !again:
 			return at, err
-		}
-		if err == nil { // no slot, a hold, a token: at once
-			outage = time.Time{}
+		case err == nil: // no slot, a hold, a token: at once
 			continue
 		}
-		if outage.IsZero() {
-			outage = time.Now()
-			if c.note != nil {
-				c.note("Defender cannot be reached: " + err.Error())
-			}
+		if c.note != nil && !noted {
+			c.note("Defender cannot be reached: " + err.Error())
+			noted = true
 		}
-		if time.Since(outage) > c.opt.MaxOutage {
-			return at, &Stop{Why: fmt.Sprintf("no answer of Defender's for %v", c.opt.MaxOutage), Err: err, Code: CodeStopped,
-				Hint: "the same command goes on"}
+		if stop := c.silent(kind, err); stop != nil {
+			return at, stop
 		}
 		if err := wait(ctx, backoff(n)); err != nil {
 			return at, err
@@ -81,8 +62,33 @@ func (c *caller) read(ctx context.Context, kind string, do func(context.Context,
 	}
 }
 
-// again says whether a read that went wrong may be made again: at once if the
-// error that comes back is nil, after a while if it is not.
+// try makes a read once and writes how it went.
+func (c *caller) try(ctx context.Context, kind string, n int, do func(context.Context, defender.Gate) (defender.Exchange, error)) (at time.Time, x defender.Exchange, err error) {
+	over, err := c.alone(ctx)
+	if err != nil {
+		return at, x, err
+	}
+	defer over()
+	a := &attempt{c: c, kind: kind, intent: checkpoint.Intent{Run: c.run, Number: n + 1}}
+	at = c.clock.Now()
+	c.inFlight.Add(1)
+	x, err = do(ctx, a.gate)
+	c.inFlight.Add(-1)
+	word := "read"
+	if err != nil {
+		word = defender.ClassOf(err).String()
+	}
+	if a.id != 0 {
+		if broken := a.over(outcomeOf(word, err, x), nil); broken != nil {
+			return at, x, broken
+		}
+	}
+	c.heard(kind, x, err)
+	return at, x, err
+}
+
+// again says whether a call that went wrong and changed nothing may be made
+// again: at once if the error that comes back is nil, after a while if it is not.
 func (c *caller) again(ctx context.Context, err error, x defender.Exchange) (bool, error) {
 	var no *checkpoint.NoSlot
 	switch {

@@ -38,7 +38,6 @@ type Runner struct {
 	opened atomic.Int64 // of these, those that have not reserved yet
 
 	looking   bool                       // a look-up is under way
-	noList    time.Time                  // since when look-ups find no list; zero: they do
 	sentCalls int                        // offboard calls of this run that left, whatever became of them
 	answered  int                        // devices that have their final status from this run
 	failures  int                        // of these, those that count against the threshold
@@ -46,7 +45,6 @@ type Runner struct {
 	doubtsRow int                        // calls in a row that ended in doubt
 
 	out struct { // an outage
-		since time.Time
 		until time.Time
 		tries int
 		why   string
@@ -241,7 +239,7 @@ func (r *Runner) promote(now time.Time, wakes *[]time.Time) {
 // allow.
 func (r *Runner) send(hard context.Context, now time.Time, wakes *[]time.Time) {
 	room := r.opt.Workers - r.flying
-	if !r.out.since.IsZero() && r.out.until.After(now) {
+	if r.out.until.After(now) {
 		r.waitFor, r.waitTill = r.out.why, r.out.until
 		*wakes = append(*wakes, r.out.until)
 		return

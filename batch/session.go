@@ -176,8 +176,7 @@ func (o *Open) load(ctx context.Context) error {
 // Start writes the plan that was agreed to and begins a run of it. how says how
 // it was agreed to.
 func (o *Open) Start(ctx context.Context, p *Plan, what, how string, opt Options, show func(Progress)) (*Runner, error) {
-	r := &Runner{caller: &caller{store: o.s.Store, client: o.s.Client, clock: o.s.Clock, key: o.s.Key, opt: &opt},
-		show: show, name: o.name, sim: o.s.Simulated, keep: p.keep, counts: map[checkpoint.Status]int{}, rows: map[string]map[string]bool{},
+	r := &Runner{caller: o.s.caller(&opt), show: show, name: o.name, sim: o.s.Simulated, keep: p.keep, counts: map[checkpoint.Status]int{}, rows: map[string]map[string]bool{},
 		rng: rand.New(rand.NewPCG(uint64(opt.Seed), 0))}
 	now := o.s.Clock.Now()
 	settings, err := json.Marshal(opt.described())

@@ -69,7 +69,7 @@ func (r *Runner) found(l *looked) {
 		}
 		return
 	}
-	r.noList = time.Time{}
+	r.outages.answered(noList)
 	r.noticeJump() // a moment of the old clock must not pass for a deadline that is over
 	now := r.clock.Now()
 	var changes []checkpoint.TaskChange
@@ -107,14 +107,14 @@ func (r *Runner) found(l *looked) {
 	}
 }
 
+// noList is what goes without an answer while look-ups find no list.
+const noList = "list"
+
 // foundNoList plans another look: there may be no list where there are no
 // actions, or none for the moment. For absence it is never taken.
 func (r *Runner) foundNoList() {
-	if r.noList.IsZero() {
-		r.noList = time.Now()
-	}
-	if time.Since(r.noList) > r.opt.SettleWait+r.opt.MaxOutage {
-		r.stop(&Stop{Why: fmt.Sprintf("Defender had no list of actions for %v, and devices are in doubt", time.Since(r.noList).Round(time.Minute)),
+	if without := r.outages.unanswered(noList); without > r.opt.SettleWait+r.opt.MaxOutage {
+		r.stop(&Stop{Why: fmt.Sprintf("Defender had no list of actions for %v, and devices are in doubt", without.Round(time.Minute)),
 			Code: CodeStopped, Hint: "look the devices in doubt up in the portal; the same command looks for their actions again"})
 	}
 	now := r.clock.Now()

@@ -20,8 +20,9 @@ type watcher struct {
 }
 
 func (s *Session) watcher(b checkpoint.Batch, opt *Options) *watcher {
-	return &watcher{caller: &caller{store: s.Store, client: s.Client, clock: s.Clock, key: s.Key, opt: opt, batch: b.ID},
-		about: b, absent: map[int64]time.Time{}}
+	c := s.caller(opt)
+	c.batch = b.ID
+	return &watcher{caller: c, about: b, absent: map[int64]time.Time{}}
 }
 
 // begin writes that a run begins.

@@ -104,6 +104,9 @@ func (c *Client) String() string { return "defender client for " + c.target.Host
 // GoString is String: a %#v must not print what credentials hold.
 func (c *Client) GoString() string { return c.String() }
 
+// Token counts the credentials, as [Exchange] does: that of the next call.
+func (c *Client) Token() int { return c.current.Load().number }
+
 // Refresh makes the next call ask for a new token: a plain 401 alone would get
 // the same cached token again.
 func (c *Client) Refresh() error {

@@ -165,8 +165,8 @@ func play429(style string) player {
 	return func(s *Server, c *call, r *rule, _ answer) answer { return s.hold(c, style, r.param) }
 }
 
-// tokenWasUsed keeps the revoking faults from a fresh token, whose refusal would rightly end a batch:
-// that is what 401-all is for.
+// tokenWasUsed keeps the revoking faults from a fresh token, with which no call was answered without a
+// fault yet: its refusal would rightly end a batch. That is what 401-all is for.
 func tokenWasUsed(s *Server, c *call, _ *rule) bool {
 	t := s.authority.tokens[bearer(c)]
 	return t != nil && t.used && !s.revoked(t)

@@ -205,7 +205,11 @@ func (s *Server) judge(c *call, end func()) (answer, func()) {
 	r := s.drawFault(c)
 	switch {
 	case r == nil:
-		return s.reply(c), end
+		a := s.reply(c)
+		if c.token != nil {
+			c.token.used = true
+		}
+		return a, end
 	case r.fault.name == faultLate:
 		s.effectLater(c, r.param, end)
 		return answer{how: lost}, func() {}

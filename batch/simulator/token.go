@@ -163,7 +163,7 @@ func (s *Server) authorize(c *call) (answer, bool) {
 	case !slices.Contains(s.opts.Audiences, t.audience):
 		return bare(http.StatusForbidden), false
 	}
-	c.token, c.requestor, t.used = t, s.opts.Application, true
+	c.token, c.requestor = t, s.opts.Application
 	if t.user {
 		c.requestor = userName
 	}
