@@ -131,6 +131,9 @@ func ownOpen(r checkpoint.Reader, batch int64) (n int, err error) {
 	return n, rows.Err()
 }
 
+// nothing is what there is to do for a batch that is done with.
+const nothing = "nothing"
+
 // next says what there is to do, the most urgent first.
 func (a *audit) next(now time.Time) string {
 	c := a.sum.Counts
@@ -165,7 +168,7 @@ func (a *audit) next(now time.Time) string {
 		said = append(said, fmt.Sprintf("look at the %s that %s refused or failed; run --retry refused,failed takes them up again", plural(n, "device"), was(n)))
 	}
 	if said == nil {
-		return "nothing"
+		return nothing
 	}
 	return strings.Join(said, "; ")
 }

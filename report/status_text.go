@@ -1,29 +1,74 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 )
 
 // WriteStatus writes a table of batches for people, with times as the clocks of
-// a zone show them.
+// a zone show them, and below it what there is to do. A count that is zero for
+// all of them has no column.
 func WriteStatus(w io.Writer, all []BatchStatus, zone *time.Location) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "The checkpoint has no batches.")
 		return err
 	}
+	columns := slices.DeleteFunc(slices.Clone(statusColumns), func(c statusColumn) bool {
+		return !slices.ContainsFunc(all, func(b BatchStatus) bool { return c.of(b.Counts) > 0 })
+	})
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "BATCH\tDONE\tACCEPTED\tALREADY ACTIVE\tREFUSED\tFAILED\tIN DOUBT\tPENDING\tLAST RUN\tNEXT")
-	for _, b := range all {
-		c := b.Counts
-		total := c.Lines + c.NoLongerThere
-		fmt.Fprintf(t, "%s\t%d/%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", b.name(), total-c.Pending-c.InDoubt, total,
-			c.Accepted, c.AlreadyActive, c.Refused, c.Failed, c.InDoubt, c.Pending, b.lastRun(zone), plain(b.Next))
+	fmt.Fprint(t, "BATCH\tLAST RUN\tDONE")
+	for _, c := range columns {
+		fmt.Fprint(t, "\t", c.head)
 	}
-	return t.Flush()
+	fmt.Fprintln(t)
+	for _, b := range all {
+		total := b.Counts.Lines + b.Counts.NoLongerThere
+		fmt.Fprintf(t, "%s\t%s\t%d/%d", b.name(), b.lastRun(zone), total-b.Counts.Pending-b.Counts.InDoubt, total)
+		for _, c := range columns {
+			fmt.Fprint(t, "\t", c.of(b.Counts))
+		}
+		fmt.Fprintln(t)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return writeNext(w, all)
+}
+
+type statusColumn struct {
+	head string
+	of   func(countsDoc) int
+}
+
+var statusColumns = []statusColumn{
+	{"ACCEPTED", func(c countsDoc) int { return c.Accepted }},
+	{"ALREADY ACTIVE", func(c countsDoc) int { return c.AlreadyActive }},
+	{"REFUSED", func(c countsDoc) int { return c.Refused }},
+	{"FAILED", func(c countsDoc) int { return c.Failed }},
+	{"SKIPPED", func(c countsDoc) int { return c.Skipped }},
+	{"IN DOUBT", func(c countsDoc) int { return c.InDoubt }},
+	{"PENDING", func(c countsDoc) int { return c.Pending }},
+}
+
+// writeNext says what there is to do, batch by batch, where there is anything.
+func writeNext(w io.Writer, all []BatchStatus) error {
+	lines := ""
+	for _, b := range all {
+		if b.Next != nothing {
+			lines += fmt.Sprintf("  %s: %s\n", b.name(), plain(b.Next))
+		}
+	}
+	if lines == "" {
+		lines = "  nothing\n"
+	}
+	_, err := io.WriteString(w, "\nTo do next:\n"+lines)
+	return err
 }
 
 // name is the batch's name with the mark of a simulation.
@@ -40,10 +85,7 @@ func (b *BatchStatus) lastRun(zone *time.Location) string {
 		return "never"
 	}
 	r := b.Runs[len(b.Runs)-1]
-	if r.Ended != "" {
-		return local(r.Ended, zone)
-	}
-	return local(r.LastSign, zone)
+	return local(cmp.Or(r.Ended, r.LastSign), zone)
 }
 
 // local turns a time of a document into one of a zone's clocks.
