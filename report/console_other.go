@@ -9,4 +9,4 @@ import (
 )
 
 // ANSI reports whether the file is a terminal that understands ANSI codes.
-func ANSI(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+func ANSI(f *os.File) bool { return term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" }

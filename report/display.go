@@ -1,8 +1,6 @@
 package report
 
 import (
-	"bytes"
-	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -42,7 +40,7 @@ type Display struct {
 	any    bool      // last was set
 	shown  time.Time // when something was drawn or written
 	stale  bool      // last has not been drawn
-	frame  []string  // what stands on the terminal
+	frame  *Frame    // nil where there is no terminal
 	bar    bar
 	closed bool
 }
@@ -55,7 +53,11 @@ func NewDisplay(w io.Writer, opt DisplayOptions) *Display {
 	if opt.Zone == nil {
 		opt.Zone = time.Local
 	}
-	return &Display{w: w, opt: opt}
+	d := &Display{w: w, opt: opt}
+	if opt.Terminal {
+		d.frame = NewFrame(w, opt.Width)
+	}
+	return d
 }
 
 // Show takes the newest state of the run. It should come once a second, also
@@ -84,64 +86,31 @@ func (d *Display) Close() {
 	if d.stale && !d.closed {
 		d.draw()
 	}
-	d.closed, d.frame = true, nil
+	d.closed = true
+	if d.frame != nil {
+		d.frame.Leave()
+	}
 }
 
 // Write writes something else, such as a log, to the display's writer without
 // tearing the picture: whole lines only.
 func (d *Display) Write(p []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.frame) == 0 {
-		return d.w.Write(p)
+	if d.frame != nil {
+		return d.frame.Write(p)
 	}
-	var b bytes.Buffer
-	d.erase(&b, d.opt.Width())
-	b.Write(p)
-	d.frame = nil
-	d.paint(&b)
-	if _, err := d.w.Write(b.Bytes()); err != nil {
-		return 0, err
-	}
-	return len(p), nil
+	return d.w.Write(p)
 }
 
 // draw shows the last state.
 func (d *Display) draw() {
 	d.shown, d.stale = time.Now(), false
-	if !d.opt.Terminal {
-		v := view{d.last, d.opt, d.shown}
+	v := view{d.last, d.opt, d.shown}
+	if d.frame == nil {
 		io.WriteString(d.w, v.line()+"\n")
 		return
 	}
-	var b bytes.Buffer
-	d.paint(&b)
-	d.w.Write(b.Bytes())
-}
-
-// paint draws the frame over the one before it, in one write, so that nothing
-// flickers. The cursor stays at the beginning of the line below.
-func (d *Display) paint(b *bytes.Buffer) {
-	width := max(20, d.opt.Width()-1) // the last column makes some terminals wrap
-	v := view{d.last, d.opt, d.shown}
-	lines := []string{d.bar.line(v, width), v.counts(width), v.state(width)}
-	d.erase(b, width+1)
-	for _, line := range lines {
-		fmt.Fprintf(b, "%s\x1b[K\n", line)
-	}
-	d.frame = lines
-}
-
-// erase goes back to where the frame begins and clears it. A terminal that has
-// been made narrower since has broken its lines.
-func (d *Display) erase(b *bytes.Buffer, width int) {
-	up := 0
-	for _, line := range d.frame {
-		up += 1 + max(0, cells(line)-1)/max(1, width)
-	}
-	if up > 0 {
-		fmt.Fprintf(b, "\x1b[%dA\r\x1b[J", up)
-	}
+	width := d.frame.Columns()
+	d.frame.Show([]string{d.bar.line(v, width), v.counts(width), v.state(width)})
 }
 
 // UTF8 reports whether the environment of a Unix program asks for UTF-8.

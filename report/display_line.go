@@ -55,7 +55,7 @@ func (v view) join(width int, parts ...part) string {
 			return line
 		}
 		if least < 0 {
-			return cut(line, width)
+			return Cut(line, width)
 		}
 		p := &parts[least]
 		p.text, p.less, p.weight = p.less, "", must-1
@@ -110,15 +110,15 @@ func (v view) over() bool {
 func (v view) doing() string {
 	switch {
 	case v.Stopping != "":
-		return "stopping: " + plain(v.Stopping)
+		return "stopping: " + Plain(v.Stopping)
 	case v.over():
 		return "done"
 	case v.Wait == "":
 		return "sending"
 	case v.Until.IsZero():
-		return "waiting: " + plain(v.Wait)
+		return "waiting: " + Plain(v.Wait)
 	}
-	return fmt.Sprintf("waiting: %s, until %s", plain(v.Wait), v.clock(v.Until, "15:04:05"))
+	return fmt.Sprintf("waiting: %s, until %s", Plain(v.Wait), v.clock(v.Until, "15:04:05"))
 }
 
 // doneBy says when the batch will be done, and what holds it up.
@@ -130,7 +130,7 @@ func (v view) doneBy() part {
 	if v.DoneWhy == "" {
 		return part{text: short, weight: 90}
 	}
-	return part{text: fmt.Sprintf("%s (%s)", short, plain(v.DoneWhy)), weight: 10, less: short}
+	return part{text: fmt.Sprintf("%s (%s)", short, Plain(v.DoneWhy)), weight: 10, less: short}
 }
 
 // states are the parts that say what happens now and when it will be over.
@@ -149,7 +149,7 @@ func (v view) state(width int) string { return v.join(width, v.states()...) }
 func (v view) line() string {
 	parts := append([]part{{text: fmt.Sprintf("%d/%d done", v.done(), v.Total), weight: must}}, v.counted()...)
 	parts = append(parts, v.states()...)
-	return fmt.Sprintf("%s %s%s: %s", v.now.In(v.opt.Zone).Format(time.RFC3339), v.mark(), plain(v.Batch), v.join(0, parts...))
+	return fmt.Sprintf("%s %s%s: %s", v.now.In(v.opt.Zone).Format(time.RFC3339), v.mark(), Plain(v.Batch), v.join(0, parts...))
 }
 
 // mark stands before everything that a simulated run shows.
@@ -201,14 +201,14 @@ type bar struct {
 // line is who, how far as a bar and how far in numbers.
 func (b *bar) line(v view, width int) string {
 	count := fmt.Sprintf("%d/%d", v.done(), v.Total)
-	name := v.mark() + plain(v.Batch)
+	name := v.mark() + Plain(v.Batch)
 	free := width - cells(count) - len(" 100% ") - len(" ")
 	if most := free - 20; cells(name) > most {
-		name = strings.TrimSpace(cut(name, max(most, cells(v.mark()))))
+		name = strings.TrimSpace(Cut(name, max(most, cells(v.mark()))))
 	}
 	free -= cells(name)
 	if free < 5 {
-		return cut(strings.TrimSpace(name+" "+count), width)
+		return Cut(strings.TrimSpace(name+" "+count), width)
 	}
 	return name + b.draw(v.done(), v.Total, min(free, 60), v.opt.Unicode) + " " + count
 }
@@ -230,9 +230,9 @@ func (b *bar) draw(done, total, width int, unicode bool) string {
 	return strings.TrimRight(strings.TrimPrefix(b.String(), "\r"), " ")
 }
 
-// plain makes text from a list or an answer safe for a terminal: nothing in it
-// moves the cursor or turns the direction of writing.
-func plain(s string) string {
+// Plain makes text from a list or an answer safe for a line of a terminal:
+// nothing in it moves the cursor or turns the direction of writing.
+func Plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
@@ -263,8 +263,8 @@ func cellsOf(r rune) int {
 	return 1
 }
 
-// cut shortens a text to so many columns.
-func cut(s string, most int) string {
+// Cut shortens a text to so many columns.
+func Cut(s string, most int) string {
 	n := 0
 	for i, r := range s {
 		if n += cellsOf(r); n > most {

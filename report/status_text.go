@@ -61,7 +61,7 @@ func writeNext(w io.Writer, all []BatchStatus) error {
 	lines := ""
 	for _, b := range all {
 		if b.Next != nothing {
-			lines += fmt.Sprintf("  %s: %s\n", b.name(), plain(b.Next))
+			lines += fmt.Sprintf("  %s: %s\n", b.name(), Plain(b.Next))
 		}
 	}
 	if lines == "" {
@@ -74,9 +74,9 @@ func writeNext(w io.Writer, all []BatchStatus) error {
 // name is the batch's name with the mark of a simulation.
 func (b *BatchStatus) name() string {
 	if b.Simulated {
-		return "SIMULATED " + plain(b.Batch.Name)
+		return "SIMULATED " + Plain(b.Batch.Name)
 	}
-	return plain(b.Batch.Name)
+	return Plain(b.Batch.Name)
 }
 
 // lastRun is when the batch was last worked on.
@@ -107,7 +107,7 @@ func WriteBatch(w io.Writer, b BatchStatus, zone *time.Location) error {
 		{"tenant", b.Batch.TenantID + ", " + b.Batch.Cloud}, {"application", b.Batch.Application}, {"host", b.Batch.Host},
 		{"chain", fmt.Sprintf("%d events, head %s", b.Batch.Chain.Events, b.Batch.Chain.Head)},
 	} {
-		fmt.Fprintf(t, "%s\t%s\n", f[0], plain(f[1]))
+		fmt.Fprintf(t, "%s\t%s\n", f[0], Plain(f[1]))
 	}
 	fmt.Fprintln(t)
 	for _, n := range []struct {
@@ -118,7 +118,7 @@ func WriteBatch(w io.Writer, b BatchStatus, zone *time.Location) error {
 		fmt.Fprintf(t, "%s\t%d\n", n.word, n.n)
 	}
 	for _, a := range b.Actions {
-		fmt.Fprintf(t, "machine actions %s\t%d\n", plain(a.Status), a.Devices)
+		fmt.Fprintf(t, "machine actions %s\t%d\n", Plain(a.Status), a.Devices)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -154,7 +154,7 @@ func (b *BatchStatus) writeRuns(w io.Writer, zone *time.Location) error {
 		if r.ExitCode != nil {
 			code = itoa(*r.ExitCode)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, plain(r.What), plain(r.Who+" on "+r.Host), local(r.Started, zone), to, code, plain(r.Why))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, Plain(r.What), Plain(r.Who+" on "+r.Host), local(r.Started, zone), to, code, Plain(r.Why))
 	}
 	return t.Flush()
 }
@@ -185,7 +185,7 @@ func (d *DeviceStatus) write(w io.Writer, zone *time.Location) error {
 	}
 	for _, f := range append(fields, [2]string{"inventory says", d.Health}, [2]string{"portal", d.Portal}) {
 		if f[1] != "" {
-			fmt.Fprintf(t, "%s\t%s\n", f[0], plain(f[1]))
+			fmt.Fprintf(t, "%s\t%s\n", f[0], Plain(f[1]))
 		}
 	}
 	if err := t.Flush(); err != nil {
@@ -209,8 +209,8 @@ func (d *DeviceStatus) writeAttempts(w io.Writer, zone *time.Location) error {
 		if a.HTTPStatus != 0 {
 			http = itoa(a.HTTPStatus)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Number, plain(a.Call), sent, over, http, plain(a.Outcome),
-			plain(strings.TrimSpace(a.ErrorCode+" "+a.Message)), plain(a.RequestID))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Number, Plain(a.Call), sent, over, http, Plain(a.Outcome),
+			Plain(strings.TrimSpace(a.ErrorCode+" "+a.Message)), Plain(a.RequestID))
 	}
 	return t.Flush()
 }

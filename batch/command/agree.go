@@ -19,18 +19,17 @@ import (
 
 // display shows progress on standard error, as that allows.
 func (a *app) display() *report.Display {
-	var w io.Writer = a.Stderr
-	if a.global.quiet || a.global.logFormat == "json" && a.global.logFile == "" {
-		w = io.Discard
+	return report.NewDisplay(a.picture(), report.DisplayOptions{Terminal: a.draws(), Zone: a.zone, Unicode: runtime.GOOS == "windows" || report.UTF8(a.Getenv),
+		Width: a.width})
+}
+
+// width is how many columns the terminal on standard error has.
+func (a *app) width() int {
+	w, _, err := term.GetSize(int(a.Stderr.Fd()))
+	if err != nil || w == 0 {
+		return 80
 	}
-	return report.NewDisplay(w, report.DisplayOptions{Terminal: report.ANSI(a.Stderr), Zone: a.zone, Unicode: runtime.GOOS == "windows" || report.UTF8(a.Getenv),
-		Width: func() int {
-			w, _, err := term.GetSize(int(a.Stderr.Fd()))
-			if err != nil {
-				return 80
-			}
-			return w
-		}})
+	return w
 }
 
 // agree has the plan agreed to, and says how it was.

@@ -204,7 +204,7 @@ func (a *app) withdraw(w *withdrawal, s *connected, p *batch.CancelPlan, how str
 		line := cancelLine(c)
 		live.show([]string{line}, line)
 	})
-	live.clear()
+	live.close()
 	if err != nil {
 		return err
 	}

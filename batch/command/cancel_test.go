@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +134,15 @@ func TestTrackLine(t *testing.T) {
 			"9 actions: 5 Succeeded, 1 Deferred, 3 missing"},
 		{"with the age of the oldest", batch.Tracking{Total: 1, Statuses: map[string]int{"Pending": 1}, Oldest: 7500e9},
 			"1 action: 1 Pending; the oldest open one is 2h5m old"},
+	}
+	next := time.Now().Add(time.Second)
+	looked := batch.Tracking{Total: 2, Statuses: map[string]int{"Pending": 2}, Oldest: 3 * time.Hour, Next: next}
+	want := []string{"ACTIONS", "Pending               2", "together              2", "The oldest open one is 3h0m old.", "Next look at " + clockTime(next) + "."}
+	if got := trackFrame(looked); !slices.Equal(got, want) {
+		t.Errorf("trackFrame(%+v) = %q; want %q", looked, got, want)
+	}
+	if got, want := trackLine(looked), "2 actions: 2 Pending; the oldest open one is 3h0m old; next look at "+clockTime(next); got != want {
+		t.Errorf("trackLine(%+v) = %q; want %q", looked, got, want)
 	}
 	for _, tt := range tests {
 		if got := trackLine(tt.state); got != tt.want {

@@ -88,7 +88,7 @@ func (c *connection) check() error {
 // client makes the client of this execution.
 func (c *connection) client(a *app) (*defender.Client, error) {
 	c.login.Prompt = func(message string) {
-		fmt.Fprintln(a.Stderr, message)
+		a.tell(message)
 		if a.wordless {
 			a.log.Warn(logNote, "note", message)
 		}

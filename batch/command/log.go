@@ -74,7 +74,7 @@ func (a *app) logWriter(level slog.Level) (io.Writer, error) {
 		a.Stderr, a.wordless = nowhere, true
 		return records, nil
 	case level <= slog.LevelDebug:
-		return a.Stderr, nil
+		return a, nil
 	}
 	return io.Discard, nil
 }

@@ -154,14 +154,14 @@ func short(d time.Duration) string {
 func (a *app) problems(p *batch.Plan) {
 	var hint string
 	for _, problem := range p.Problems {
-		fmt.Fprintln(a.Stderr, problem.Error())
+		a.tell(problem.Error())
 		if problem.Hint != "" && problem.Hint != hint {
 			hint = problem.Hint
-			fmt.Fprintln(a.Stderr, "  hint: "+hint)
+			a.tell("  hint: " + hint)
 		}
 	}
 	if rest := p.Bad - p.Told - len(p.Problems); rest > 0 {
-		fmt.Fprintf(a.Stderr, "… and %d more\n", rest)
+		a.tell(fmt.Sprintf("… and %d more", rest))
 	}
 }
 

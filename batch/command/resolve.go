@@ -214,10 +214,10 @@ func (a *app) tellResolved(l *lookup, sum batch.Resolution) error {
 		return nil
 	}
 	for _, line := range sum.Unresolved {
-		fmt.Fprintln(a.Stderr, line)
+		a.tell(line)
 	}
 	if rest := sum.Open - len(sum.Unresolved); rest > 0 {
-		fmt.Fprintf(a.Stderr, "… and %d more\n", rest)
+		a.tell(fmt.Sprintf("… and %d more", rest))
 	}
 	return &batch.Stop{Why: fmt.Sprintf("%d of %d lines are unresolved", sum.Open, sum.Lines), Code: batch.CodeIncomplete,
 		Hint: "in the output, fill in MachineId for the right record of each and delete its other rows, or delete them all: run refuses the list until then"}

@@ -21,6 +21,7 @@ import (
 
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
+	"mde-offboard/report"
 )
 
 // Version is the program's, for the User-Agent, the audit and the command
@@ -46,6 +47,7 @@ type app struct {
 	// wordless: standard error is for records of the log alone, and Stderr
 	// leads nowhere.
 	wordless bool
+	above    above
 	zone     *time.Location // of the times that people read; nil: the local one
 }
 
@@ -194,9 +196,9 @@ func codeOf(err error) (code int, hint string) {
 }
 
 func (a *app) sayError(text, hint string) {
-	fmt.Fprintln(a.Stderr, "error: "+text)
+	a.tell("error: " + text)
 	if hint != "" {
-		fmt.Fprintln(a.Stderr, "hint: "+hint)
+		a.tell("hint: " + hint)
 	}
 	if a.wordless || a.global.logFile != "" {
 		a.log.Error(logError, "error", text, "hint", hint)
@@ -206,8 +208,22 @@ func (a *app) sayError(text, hint string) {
 // say prints a line for people, unless --quiet.
 func (a *app) say(format string, args ...any) {
 	if !a.global.quiet {
-		fmt.Fprintf(a.Stderr, format+"\n", args...)
+		a.tell(fmt.Sprintf(format, args...))
 	}
+}
+
+// tell prints lines for people. What lists and answers put into them is harmless
+// on a terminal.
+func (a *app) tell(text string) {
+	fmt.Fprintln(a, printable(text))
+}
+
+func printable(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = report.Plain(lines[i])
+	}
+	return strings.Join(lines, "\n")
 }
 
 // openStore opens the checkpoint that the flags name.

@@ -257,6 +257,9 @@ func (a *app) canaryBack(j *job) bool {
 func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how string) (stop *batch.Stop, err error) {
 	j.opt.Seed, j.opt.Log = time.Now().UnixNano(), a.log
 	display := a.display()
+	if a.draws() {
+		defer a.above.through(display)()
+	}
 	runner, err := open.Start(a.Context, plan, "run", how, j.opt, func(p batch.Progress) {
 		display.Show(p)
 		j.metrics.show(p)

@@ -151,3 +151,57 @@ func TestAgreeHelper(t *testing.T) {
 	}
 	fmt.Printf("\nanswer: agreed: %s\n", how)
 }
+
+// TestLive draws on a terminal what track and cancel show, with a line of text in
+// between; elsewhere it writes lines, and with --quiet nothing.
+func TestLive(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	file := func(*testing.T) (*os.File, *os.File) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, w
+	}
+	const up2, eol = "\x1b[2A\r\x1b[J", "\x1b[K\r\n"
+	for _, tc := range []struct {
+		reason string
+		open   func(*testing.T) (ours, theirs *os.File)
+		quiet  bool
+		want   string
+	}{
+		{"a terminal", pseudoTerminal, false, "a" + eol + "b" + eol +
+			up2 + "trouble\r\na" + eol + "b" + eol +
+			up2 + "c" + eol + "01234567890123456789012345678" + eol +
+			up2 + "end\r\n"},
+		{"a pipe", file, false, "a and b\ntrouble\nc and 0123456789012345678901234567890123456789\nend\n"},
+		{"a terminal, and --quiet", pseudoTerminal, true, "end\r\n"},
+	} {
+		t.Run(tc.reason, func(t *testing.T) {
+			ours, theirs := tc.open(t)
+			unix.IoctlSetWinsize(int(theirs.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: 30, Row: 9}) // a pipe has none
+			a := &app{Env: Env{Stderr: theirs}, global: globals{quiet: tc.quiet}}
+			live := a.live(0)
+			for _, frame := range [][]string{{"a", "b"}, nil, {"c", "0123456789012345678901234567890123456789"}} {
+				if frame == nil {
+					a.say("trouble")
+					continue
+				}
+				live.show(frame, strings.Join(frame, " and "))
+			}
+			live.close()
+			a.tell("end")
+			got, b := "", make([]byte, 1024)
+			for !strings.HasSuffix(strings.TrimSpace(got), "end") {
+				n, err := ours.Read(b)
+				if err != nil {
+					t.Fatalf("after %q: %v", got, err)
+				}
+				got += string(b[:n])
+			}
+			if got != tc.want {
+				t.Errorf("%q; want\n%q", got, tc.want)
+			}
+		})
+	}
+}

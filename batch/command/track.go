@@ -139,14 +139,14 @@ func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.
 	live := a.live(0)
 	t.Note = func(text string) { a.say("%s; trying again …", text) }
 	state, stop, err := s.Track(a.Context, name, t, opt, func(t batch.Tracking) {
-		live.show(append(trackTable(t), nextLook(t)), clockTime(time.Now())+"  "+trackLine(t)+nextLook(t))
+		live.show(trackFrame(t), clockTime(time.Now())+"  "+trackLine(t))
 	})
-	live.clear()
+	live.close()
 	if err != nil {
 		return batch.CodeError, err
 	}
 	for _, line := range trackTable(state) {
-		fmt.Fprintln(a.Stdout, line)
+		fmt.Fprintln(a.Stdout, printable(line))
 	}
 	if stop != nil {
 		a.sayError(stop.Error(), stop.Hint)
@@ -213,14 +213,19 @@ func trackLine(t batch.Tracking) string {
 	if t.Oldest > 0 {
 		line += "; the oldest open one is " + short(t.Oldest) + " old"
 	}
+	if !t.Next.IsZero() {
+		line += "; next look at " + clockTime(t.Next)
+	}
 	return line
 }
 
-func nextLook(t batch.Tracking) string {
-	if t.Next.IsZero() {
-		return ""
+// trackFrame is the table with when it will be looked at again.
+func trackFrame(t batch.Tracking) []string {
+	frame := trackTable(t)
+	if !t.Next.IsZero() {
+		frame = append(frame, "Next look at "+clockTime(t.Next)+".")
 	}
-	return "; next look at " + clockTime(t.Next)
+	return frame
 }
 
 func byCount(counts map[string]int) []string {

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"time"
 
@@ -78,6 +77,6 @@ func (a *app) tellTheEnd(j *job, err error) {
 
 // warn says what does not change how the program ends.
 func (a *app) warn(text string) {
-	fmt.Fprintln(a.Stderr, "warning: "+text)
+	a.tell("warning: " + text)
 	a.log.Warn(logNote, "note", text)
 }
