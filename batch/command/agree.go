@@ -132,7 +132,7 @@ func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Bat
 	if sum.Counts[checkpoint.Accepted] > 0 {
 		a.say("Accepted means recorded: a device leaves when it next comes online.")
 	}
-	if sum.Counts[checkpoint.Accepted] > 0 && !j.fresh {
+	if sum.Counts[checkpoint.Accepted] > 0 && !j.fresh && !j.track {
 		a.say("To follow it: mde-offboard track %s", quoted(j.name))
 	}
 	if (code == batch.CodeStopped || code == batch.CodeGuard) && b.Closed == "" && !j.fresh {
