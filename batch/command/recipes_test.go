@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -22,9 +21,9 @@ var recipes = map[string]func(*testing.T, block) []string{
 	"mde-offboard.timer":    nil,
 	"mde-offboard.xml":      checkTask,
 	"mde-offboard":          checkCron,
-	"cronjob.yaml":          bySchema("cronjob"),
-	"containerapp-job.yaml": bySchema("containerapp-job"),
-	"offboard.yml":          bySchema("workflow"),
+	"cronjob.yaml":          yamlRecipes["cronjob.yaml"].check,
+	"containerapp-job.yaml": yamlRecipes["containerapp-job.yaml"].check,
+	"offboard.yml":          yamlRecipes["offboard.yml"].check,
 }
 
 // TestRecipes checks the files of the README, and that none is missing.
@@ -111,22 +110,6 @@ func parseYAML(t *testing.T, b block) any {
 		t.Fatalf("README.md:%d: %v", b.line, err)
 	}
 	return v
-}
-
-// bySchema checks a block against a schema that knows no fields but those that
-// the service documents.
-func bySchema(name string) func(*testing.T, block) []string {
-	return func(t *testing.T, b block) []string {
-		t.Helper()
-		schema, err := jsonschema.NewCompiler().Compile(filepath.Join("testdata", name+".schema.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := schema.Validate(parseYAML(t, b)); err != nil {
-			return []string{err.Error()}
-		}
-		return nil
-	}
 }
 
 // checkCron checks the lines of a file for /etc/cron.d: five fields of time, a
@@ -242,6 +225,16 @@ func checkTask(t *testing.T, b block) (wrong []string) {
 	}
 }
 
+// The least recipes, each to be broken in one place.
+const (
+	cronjob = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: a}\nspec: {schedule: '0 22 * * *', jobTemplate: {spec: {template: {spec: " +
+		"{restartPolicy: Never, containers: [{name: a, image: a, args: [run]}]}}}}}\n"
+	appJob = "location: here\nproperties: {environmentId: /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/a/providers/Microsoft.App/managedEnvironments/a, " +
+		"configuration: {triggerType: Schedule, replicaTimeout: 9, scheduleTriggerConfig: {cronExpression: '0 22 * * *'}}, " +
+		"template: {containers: [{name: a, image: a, args: [run]}]}}\n"
+	workflow = "on: {schedule: [{cron: '0 22 * * *'}]}\npermissions: {}\njobs: {a: {runs-on: x, steps: [{run: y}]}}\n"
+)
+
 // TestRecipeChecks shows that each check finds what is wrong.
 func TestRecipeChecks(t *testing.T) {
 	taskOf := func(inner string) string {
@@ -260,10 +253,27 @@ func TestRecipeChecks(t *testing.T) {
 		{"a crontab", "mde-offboard", "0 22 * * * root true\n", true},
 		{"a crontab of a user", "mde-offboard", "0 22 * * * true\n", false},
 		{"a percent sign in it", "mde-offboard", "0 22 * * * root date +%F x\n", false},
-		{"a field that Kubernetes does not know", "cronjob.yaml", "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: a}\nspec: {schedule: '0 22 * * *', timezone: UTC}\n", false},
+		{"the least CronJob", "cronjob.yaml", cronjob, true},
+		{"a field of it misspelt", "cronjob.yaml", strings.Replace(cronjob, "schedule:", "timezone: UTC, schedule:", 1), false},
+		{"a field deep in it misspelt", "cronjob.yaml", strings.Replace(cronjob, "args:", "arg: [], args:", 1), false},
+		{"a number where text is wanted", "cronjob.yaml", strings.Replace(cronjob, "[run]", "[1]", 1), false},
+		{"a CronJob without a schedule", "cronjob.yaml", strings.Replace(cronjob, "schedule: '0 22 * * *', ", "", 1), false},
+		{"a kind that the schema is not of", "cronjob.yaml", strings.Replace(cronjob, "batch/v1", "batch/v1beta1", 1), false},
+		{"a policy of restarts that no job may have", "cronjob.yaml", strings.Replace(cronjob, "Never", "Always", 1), false},
+		{"the least job of Container Apps", "containerapp-job.yaml", appJob, true},
+		{"a field of it misspelt", "containerapp-job.yaml", strings.Replace(appJob, "replicaTimeout", "replicaTimeOut: 1, replicaTimeout", 1), false},
+		{"a trigger that Azure does not know", "containerapp-job.yaml", strings.Replace(appJob, "Schedule,", "Nightly,", 1), false},
+		{"a field that Azure alone may set", "containerapp-job.yaml", strings.Replace(appJob, "template:", "provisioningState: Succeeded, template:", 1), false},
 		{"a job without a schedule", "containerapp-job.yaml", "location: here\nproperties: {}\n", false},
-		{"a step that does nothing", "offboard.yml", "on: {schedule: [{cron: '0 22 * * *'}]}\npermissions: {}\njobs: {a: {runs-on: x, steps: [{name: y}]}}\n", false},
-		{"the least workflow", "offboard.yml", "on: {schedule: [{cron: '0 22 * * *'}]}\npermissions: {}\njobs: {a: {runs-on: x, steps: [{run: y}]}}\n", true},
+		{"the least workflow", "offboard.yml", workflow, true},
+		{"a field of it misspelt", "offboard.yml", strings.Replace(workflow, "runs-on", "run-on", 1), false},
+		{"an event that GitHub does not know", "offboard.yml", strings.Replace(workflow, "schedule:", "nightly: {}, schedule:", 1), false},
+		{"a permission that GitHub does not know", "offboard.yml", strings.Replace(workflow, "permissions: {", "permissions: {id_token: write", 1), false},
+		{"a step that does nothing", "offboard.yml", strings.Replace(workflow, "run: y", "name: y", 1), false},
+		{"a step that does two things", "offboard.yml", strings.Replace(workflow, "run: y", "run: y, uses: a/b@v1", 1), false},
+		{"an expression where an expression may be", "offboard.yml", strings.Replace(workflow, "runs-on: x", "runs-on: '${{ inputs.x }}'", 1), true},
+		{"an expression where none may be", "offboard.yml", strings.Replace(workflow, "[{cron: '0 22 * * *'}]", "'${{ inputs.x }}'", 1), false},
+		{"a workflow with whatever permissions there are", "offboard.yml", strings.Replace(workflow, "permissions: {}\n", "", 1), false},
 	}
 	for _, tt := range tests {
 		wrong := recipes[tt.recipe](t, block{text: tt.text})
