@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 
 	"mde-offboard/batch/checkpoint"
 )
@@ -79,10 +80,21 @@ func (p *Plan) CanaryLeft() int {
 	return 0
 }
 
-// Digest names exactly this plan for this target: run --plan compares it. It
-// covers the list, the settings of the request, what the batch has gone through,
-// and what becomes of each line.
+// Digest names exactly this plan for this target: run --plan compares it. Its
+// first half names the order: target, list and settings. The second names what
+// that comes to: what the batch has gone through, and what becomes of each line.
 func (p *Plan) Digest(key checkpoint.Key, host string) string {
+	h := sha256.New()
+	fmt.Fprintln(h, p.Batch.Events, p.ToDo, p.InDoubt)
+	if p.changes.sum != nil {
+		h.Write(p.changes.sum.Sum(nil))
+	}
+	return p.order(key, host) + hex.EncodeToString(h.Sum(nil))[:halfDigest]
+}
+
+const halfDigest = 12 // characters
+
+func (p *Plan) order(key checkpoint.Key, host string) string {
 	h, req := sha256.New(), &p.Request
 	var protect []string
 	if req.Protect != nil {
@@ -90,9 +102,12 @@ func (p *Plan) Digest(key checkpoint.Key, host string) string {
 	}
 	// None of these can fail to be written as JSON.
 	json.NewEncoder(h).Encode([]any{key, host, req.Name, req.Comment, req.Again, req.Retry, req.SkipInvalid, req.MaxDevices, req.MaxPercent,
-		req.RecentlySeen, protect, req.Canary, req.Inventory != nil, p.Batch.Events, p.ListDigest, p.Columns, p.ToDo, p.InDoubt})
-	if p.changes.sum != nil {
-		h.Write(p.changes.sum.Sum(nil))
-	}
-	return hex.EncodeToString(h.Sum(nil))[:16]
+		req.RecentlySeen, protect, req.Canary, req.Settings, req.Inventory != nil, p.ListDigest, p.Columns})
+	return hex.EncodeToString(h.Sum(nil))[:halfDigest]
+}
+
+// GoesOn says whether this is what is left of a plan that was agreed to by its
+// digest: the order is the same, and nothing is to be done that was not then.
+func (p *Plan) GoesOn(agreed string, key checkpoint.Key, host string) bool {
+	return len(agreed) == 2*halfDigest && strings.HasPrefix(agreed, p.order(key, host)) && p.anew == 0
 }

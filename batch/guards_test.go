@@ -194,6 +194,7 @@ func TestDigest(t *testing.T) {
 		{"--again", text, checkpoint.Batch{}, with(func(r *Request) { r.Again = true }), key, "host", false},
 		{"--retry", text, checkpoint.Batch{}, with(func(r *Request) { r.Retry = []checkpoint.Status{checkpoint.Failed} }), key, "host", false},
 		{"--comment", text, checkpoint.Batch{}, with(func(r *Request) { r.Comment = "x" }), key, "host", false},
+		{"a setting of the run", text, checkpoint.Batch{}, with(func(r *Request) { r.Settings = "02:00-03:00" }), key, "host", false},
 		{"--skip-invalid", text, checkpoint.Batch{}, with(func(r *Request) { r.SkipInvalid = true }), key, "host", false},
 	} {
 		if got := planOf(t, tc.text, tc.batch, nil, tc.req).Digest(tc.key, tc.host); (got == want) != tc.same {

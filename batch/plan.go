@@ -28,6 +28,7 @@ type Request struct {
 	RecentlySeen time.Duration // hold back what was seen within it; 0: nothing
 	Protect      *Protection   // nil: nothing
 	Canary       int           // so many first, then ask again; 0: all at once
+	Settings     string        // of the run that the digest holds it to, beside all of these
 
 	Inventory *Inventory                 // nil: no device is checked
 	Elsewhere map[string]checkpoint.Busy // devices that other batches have
@@ -65,6 +66,7 @@ type Plan struct {
 	tasks   []checkpoint.TaskChange // what changes beside the lines
 	keep    map[int64]string        // why a task in doubt is not to be called again
 	unnamed string                  // where the first device stands that has no name
+	anew    int                     // devices to do that were not pending before
 	silent  int                     // lines that lack nothing but a comment
 	spoken  bool                    // some line has a comment
 }
@@ -296,6 +298,9 @@ func (p *Plan) device(l *checkpoint.Line, old *checkpoint.Task, known bool) {
 		p.unnamed = fmt.Sprintf("%s:%d", l.File, l.Line)
 	}
 	p.ToDo++
+	if !known || status != checkpoint.Pending {
+		p.anew++
+	}
 	p.round.added = p.round.added || old.Position == 0 // new, or back
 	if again {
 		p.round.taken = true

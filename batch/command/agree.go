@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -36,11 +37,11 @@ func (a *app) width() int {
 func (a *app) agree(j *job, s *connected, p *batch.Plan) (how string, err error) {
 	digest := p.Digest(s.Key, s.Host)
 	switch {
-	case j.digest != "" && j.digest != digest:
+	case j.digest != "" && j.digest != digest && !a.goesOn(j, s, p):
 		return "", &batch.Stop{Why: fmt.Sprintf("the plan is %s, not %s as was agreed", digest, j.digest), Code: batch.CodeUsage,
 			Hint: "the list, the settings or what was done since has changed; look at the plan again. Nothing was sent"}
 	case j.digest != "":
-		return "plan " + digest, nil
+		return agreedPlan + j.digest, nil
 	case j.yes:
 		return "--yes", nil
 	case s.Simulated:
@@ -56,6 +57,23 @@ func (a *app) agree(j *job, s *connected, p *batch.Plan) (how string, err error)
 		return "", &batch.Stop{Why: "not agreed to, nothing was sent", Code: batch.CodeUsage}
 	}
 	return fmt.Sprintf("typed %d", n), nil
+}
+
+// agreedPlan begins how a plan was agreed to by its digest.
+const agreedPlan = "plan "
+
+// goesOn says whether the plan is what a run has left that was agreed to by the
+// same digest.
+func (a *app) goesOn(j *job, s *connected, p *batch.Plan) bool {
+	if p.Batch.ID == 0 || !p.GoesOn(j.digest, s.Key, s.Host) {
+		return false
+	}
+	var runs []checkpoint.Run
+	err := s.Store.View(a.Context, func(r checkpoint.Reader) (err error) {
+		runs, err = r.Runs(p.Batch.ID)
+		return err
+	})
+	return err == nil && slices.ContainsFunc(runs, func(r checkpoint.Run) bool { return r.Agreed == agreedPlan+j.digest })
 }
 
 // question is what is asked, and the number that is the only yes.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -116,9 +117,16 @@ func (a *app) begin(j *job, args []string) (*connected, *batch.Plan, error) {
 	if err := j.hours.apply(time.Now(), &j.opt); err != nil {
 		return nil, nil, err
 	}
-	a.zone = j.hours.parsed.Zone()
+	a.zone, j.req.Settings = j.hours.parsed.Zone(), j.settings()
 	s, err := a.enter(j)
 	return s, nil, err
+}
+
+// settings are those that plan shows beside its request's: when calls may go out,
+// how many, and how the list is read.
+func (j *job) settings() string {
+	h := &j.hours
+	return fmt.Sprint(j.opt.Windows, j.opt.SharedBudget, j.opt.Limit, h.between, h.timezone, h.wait, h.until, h.length, j.list)
 }
 
 // enter opens the checkpoint and signs in, unless the plan can do without.

@@ -2,9 +2,14 @@ package command
 
 import (
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"mde-offboard/batch"
+
+	"github.com/spf13/pflag"
 )
 
 // planOf runs the command plan --json and returns what a script would read.
@@ -36,6 +41,7 @@ func TestPlanDigest(t *testing.T) {
 		{"a setting differs", []string{"--max-devices", "7"}},
 		{"the inventory is left out", []string{"--no-inventory"}},
 		{"another batch", []string{"--batch", "other"}},
+		{"a slower rate", []string{"--per-minute", "5"}},
 	} {
 		out, err := r.command(append([]string{"run", "list.csv", "--plan", first.Digest}, tc.args...)...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "as was agreed") {
@@ -54,6 +60,71 @@ func TestPlanDigest(t *testing.T) {
 	done := r.planOf(t, "list.csv")
 	if done.Digest == first.Digest || done.New || done.ToDo != 0 || done.Done["accepted"] != 7 {
 		t.Errorf("afterwards: digest %s, new %v, to do %d, done %v; want another digest and 7 accepted", done.Digest, done.New, done.ToDo, done.Done)
+	}
+}
+
+// TestPlanDigestGoesOn runs a plan in parts, each by the same command, as a
+// scheduler does; what was not agreed to is refused in between.
+func TestPlanDigestGoesOn(t *testing.T) {
+	r := newRig(t)
+	r.list("list.csv", 7)
+	limit := []string{"--limit", "3"}
+	digest := r.planOf(t, append([]string{"list.csv"}, limit...)...).Digest
+	run := func(args ...string) (string, int) {
+		t.Helper()
+		cmd := r.command(append([]string{"run", "list.csv", "--plan", digest}, args...)...)
+		out, _ := cmd.CombinedOutput()
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	for i, want := range []int{batch.CodeStopped, batch.CodeStopped} {
+		if out, code := run(limit...); code != want {
+			t.Fatalf("run %d ended with %d; want %d\n%s", i+1, code, want, out)
+		}
+	}
+	r.list("list.csv", 8)
+	if out, code := run(limit...); code != batch.CodeUsage || !strings.Contains(out, "as was agreed") {
+		t.Errorf("a longer list ended with %d; want it refused\n%s", code, out)
+	}
+	r.list("list.csv", 7)
+	if out, code := run("--limit", "2"); code != batch.CodeUsage || !strings.Contains(out, "as was agreed") {
+		t.Errorf("another limit ended with %d; want it refused\n%s", code, out)
+	}
+	if out, code := run(append(limit, "--again")...); code != batch.CodeUsage {
+		t.Errorf("--again ended with %d; want it refused\n%s", code, out)
+	}
+	for i := range 2 { // the rest, and nothing
+		if out, code := run(limit...); code != batch.CodeDone {
+			t.Errorf("run %d ended with %d; want 0\n%s", i+3, code, out)
+		}
+	}
+	if b := r.books(); b.Actions() != 7 || len(b.Doubled) != 0 {
+		t.Errorf("%d actions, doubled %v; want 7 and none", b.Actions(), b.Doubled)
+	}
+}
+
+// TestSettings: no setting that plan shows can change behind its digest.
+func TestSettings(t *testing.T) {
+	of := func(args ...string) string {
+		t.Helper()
+		j := &job{}
+		f := pflag.NewFlagSet("", pflag.ContinueOnError)
+		j.addFlags(f)
+		if err := errors.Join(f.Parse(args), j.check()); err != nil {
+			t.Fatal(err)
+		}
+		return j.settings()
+	}
+	seen := map[string]string{of(): "nothing"}
+	if of() != of("--workers", "3") {
+		t.Error("the number of workers is a setting of the plan")
+	}
+	for _, args := range []string{"--between=22:00-06:00", "--between=22:00-06:30", "--timezone=Asia/Tokyo", "--wait", "--until=06:00", "--for=8h", "--limit=3",
+		"--per-minute=5", "--per-hour=5", "--shared-budget", "--id-column=x", "--comment-column=x", "--name-column=x"} {
+		got := of(args)
+		if other, same := seen[got]; same {
+			t.Errorf("%s gives the same settings as %s: %s", args, other, got)
+		}
+		seen[got] = args
 	}
 }
 
