@@ -17,7 +17,6 @@ func (r *Runner) judge(w *work, v verdict) {
 		return
 	}
 	r.doubtsRow = 0
-	r.answered++
 	switch w.Status {
 	case checkpoint.Accepted:
 		if w.Action.Requestor != "" {
@@ -26,16 +25,35 @@ func (r *Runner) judge(w *work, v verdict) {
 		clear(r.rows)
 	case checkpoint.Refused:
 		r.row(w, v.word)
-		if v.word != defender.NotFound.String() {
-			r.failures++
-		}
-	case checkpoint.Failed:
-		r.failures++
 	}
+	r.tally(w.Status, v.word)
 	if r.opt.MaxFailures.exceeded(r.failures, r.answered) {
 		r.stop(&Stop{Why: fmt.Sprintf("%d of %d devices failed, more than --max-failures %v allows", r.failures, r.answered, r.opt.MaxFailures), Code: CodeGuard,
 			Hint: "look at the results; starting the same command again acknowledges them and goes on"})
 	}
+}
+
+// tally counts what --max-failures judges. A device that Defender does not know is
+// no failure: it is gone.
+func (r *Runner) tally(s checkpoint.Status, word string) {
+	if !s.Final() {
+		return
+	}
+	r.answered++
+	if s == checkpoint.Failed || s == checkpoint.Refused && word != defender.NotFound.String() {
+		r.failures++
+	}
+}
+
+// lastGuard is the last run that a guard stopped; 0: none. Whoever starts again
+// has seen why, and failures are counted from there on, over all runs since.
+func lastGuard(runs []checkpoint.Run) (id int64) {
+	for _, run := range runs {
+		if run.Code == CodeGuard && !run.Ended.IsZero() {
+			id = max(id, run.ID)
+		}
+	}
+	return id
 }
 
 // refusedInRow is how many devices in a row may be refused alike, beyond which it

@@ -39,7 +39,7 @@ type Runner struct {
 
 	looking   bool                       // a look-up is under way
 	sentCalls int                        // offboard calls of this run that left, whatever became of them
-	answered  int                        // devices that have their final status from this run
+	answered  int                        // devices that have a final status from calls since a guard last stopped the batch
 	failures  int                        // of these, those that count against the threshold
 	rows      map[string]map[string]bool // devices in a row that were refused alike
 	doubtsRow int                        // calls in a row that ended in doubt

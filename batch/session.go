@@ -251,12 +251,21 @@ func (r *Runner) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		runs, err := rd.Runs(r.batch)
+		if err != nil {
+			return err
+		}
+		acknowledged := lastGuard(runs)
+		outcomes := map[int64]string{} // of attempts since
 		offsets := offsetsAt(attempts)
 		tags, requests := map[int64][]string{}, map[int64]int{}
 		for _, a := range attempts {
 			if a.N != 0 && a.Kind == CallOffboard {
 				requests[a.N]++
 				tags[a.N] = append(tags[a.N], a.Tag)
+				if a.Run > acknowledged {
+					outcomes[a.ID] = a.Outcome
+				}
 			}
 		}
 		r.total = len(tasks)
@@ -264,6 +273,9 @@ func (r *Runner) load(ctx context.Context) error {
 		r.jumps = r.clock.Jumps()
 		for _, t := range tasks {
 			r.counts[t.Status]++
+			if outcome, ok := outcomes[t.Attempt]; ok {
+				r.tally(t.Status, outcome)
+			}
 			if t.Status == checkpoint.Accepted && t.Action.Requestor != "" {
 				r.requestor = t.Action.Requestor
 			}

@@ -224,3 +224,24 @@ func TestBackoff(t *testing.T) {
 		t.Errorf("seed 1: %v, again %v, seed 2: %v; want the first two alike, the third not", one, two, other)
 	}
 }
+
+// TestFailuresOverRuns: --max-failures counts over runs that ended for another
+// reason, and anew when a guard has stopped one and somebody started again.
+func TestFailuresOverRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{})
+		w.opt.Workers, w.opt.Limit = 1, 15
+		ids := magicIDs("dead0400", 80)
+		for i, want := range []struct{ refused, code int }{
+			{15, CodeStopped}, // the limit
+			{20, CodeGuard},   // 20 of 20
+			{35, CodeStopped}, // counted from 0
+			{40, CodeGuard},
+		} {
+			end := w.run(ids)
+			if end.code != want.code || end.counts[checkpoint.Refused] != want.refused {
+				t.Errorf("run %d: code %d, %v, %v; want %d with %d refused", i+1, end.code, end.counts, end.stop, want.code, want.refused)
+			}
+		}
+	})
+}
