@@ -114,7 +114,8 @@ func (r *Runner) askTheTime(ctx context.Context) error {
 // done is of an earlier round if the device is offboarded again, unless it is of
 // the very attempt whose answer is not known.
 func (r *Runner) ours(w *work, a defender.MachineAction) bool {
-	return w.ours(a) && (!r.opt.Again || !a.Final() || w.Status == checkpoint.InDoubt && w.last(a))
+	former := a.Final() && (r.opt.Again || r.opt.Retry && actionOf(a).Failed())
+	return w.ours(a) && (!former || w.Status == checkpoint.InDoubt && w.last(a))
 }
 
 // before says whether what the tenant already has makes a call needless.

@@ -21,7 +21,7 @@ type Request struct {
 
 	SkipInvalid bool
 	Again       bool                // take up what was accepted or is done, too
-	Retry       []checkpoint.Status // refused, failed: take those up again
+	Retry       []checkpoint.Status // refused, failed: take those up again; failed: also those whose action has
 
 	MaxDevices   int           // 0: any number
 	MaxPercent   float64       // of the onboarded inventory; 0 or 100: all of it
@@ -326,7 +326,7 @@ func (p *Plan) takeUp(t *checkpoint.Task) bool {
 	}
 	switch t.Status {
 	case checkpoint.Accepted, checkpoint.AlreadyActive, checkpoint.Skipped:
-		return p.Request.Again
+		return p.Request.Again || t.Action.Failed() && slices.Contains(p.Request.Retry, checkpoint.Failed)
 	}
 	return slices.Contains(p.Request.Retry, t.Status)
 }

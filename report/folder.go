@@ -27,8 +27,8 @@ type Folder struct {
 }
 
 // WriteFolder writes the report of a batch into a folder, which it makes if it
-// is not there: results.csv; failed.csv with what was refused or has failed, and
-// pending.csv with what is still to be sent or in doubt, both lists that can be
+// is not there: results.csv; failed.csv with what was refused or has failed, or
+// whose action has, and pending.csv with what is still to be sent or in doubt, both lists that can be
 // run; audit.json; audit.html; and manifest.json, which names them all. Into a
 // folder that holds anything else it writes nothing and returns a *NoReport.
 //
@@ -73,8 +73,8 @@ func (f *Folder) write(ctx context.Context, r checkpoint.Reader, a *audit, opt F
 			f.Summary, err = writeResults(ctx, r, b.ID, w, ResultOptions{Excel: opt.Excel})
 			return err
 		}},
-		{"failed.csv", func(w io.Writer) error { return writeSome(r, b, w, opt, checkpoint.Refused, checkpoint.Failed) }},
-		{"pending.csv", func(w io.Writer) error { return writeSome(r, b, w, opt, checkpoint.Pending, checkpoint.InDoubt) }},
+		{"failed.csv", func(w io.Writer) error { return writeSome(r, b, w, opt, hasFailed) }},
+		{"pending.csv", func(w io.Writer) error { return writeSome(r, b, w, opt, isLeft) }},
 		{"audit.json", func(w io.Writer) error { return a.writeJSON(w, r) }},
 		{"audit.html", func(w io.Writer) error { return a.writePage(w, r) }},
 	} {
@@ -130,18 +130,29 @@ func (f *Folder) seal(m *manifest, key *Signer) error {
 	return nil
 }
 
-// writeSome writes the rows of the result CSV that have one of some statuses.
-func writeSome(r checkpoint.Reader, b checkpoint.Batch, w io.Writer, opt FolderOptions, some ...checkpoint.Status) error {
-	want := map[checkpoint.Status]bool{}
-	for _, s := range some {
-		want[s] = true
+// hasFailed says whether a device is to be looked at: it was refused or has failed,
+// or its action has.
+func hasFailed(t *checkpoint.Task) bool {
+	switch t.Status {
+	case checkpoint.Refused, checkpoint.Failed:
+		return true
+	case checkpoint.Accepted, checkpoint.AlreadyActive:
+		return t.Action.Failed()
 	}
+	return false
+}
+
+// isLeft says whether a device is still to be sent or in doubt.
+func isLeft(t *checkpoint.Task) bool { return !t.Status.Final() }
+
+// writeSome writes the rows of the result CSV that have one of some statuses.
+func writeSome(r checkpoint.Reader, b checkpoint.Batch, w io.Writer, opt FolderOptions, wanted func(*checkpoint.Task) bool) error {
 	sheet, err := newSheet(w, b.Columns, opt.Excel)
 	if err != nil {
 		return err
 	}
 	if err := r.EachResult(b.ID, func(t checkpoint.Task, a checkpoint.Attempt) error {
-		if !want[told(t.Status)] {
+		if !wanted(&t) {
 			return nil
 		}
 		return sheet.add(row(t, a, b.Key.Tenant), t.Extra)

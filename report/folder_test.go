@@ -176,12 +176,14 @@ func TestAuditAddsUp(t *testing.T) {
 func TestPartsAreLists(t *testing.T) {
 	w := newWorld(t)
 	small(w)
+	failed := action(5, "TimeOut")
+	w.append(checkpoint.Event{Kind: "track", Tasks: []checkpoint.TaskChange{{N: 5, Action: failed}}})
 	dir := write(t, w, FolderOptions{Excel: true})
 	for _, tt := range []struct {
 		name string
 		want []string
 	}{
-		{"failed.csv", []string{device(4), device(7), device(8)}},
+		{"failed.csv", []string{device(4), device(5), device(7), device(8)}},
 		{"pending.csv", []string{device(6), device(11)}},
 	} {
 		l, err := input.Open(filepath.Join(dir, tt.name), input.Options{})

@@ -167,6 +167,9 @@ func (a *audit) next(now time.Time) string {
 	if n := c[checkpoint.Refused] + c[checkpoint.Failed]; n > 0 {
 		said = append(said, fmt.Sprintf("look at the %s that %s refused or failed; run --retry refused,failed takes them up again", plural(n, "device"), was(n)))
 	}
+	if n := a.failedActions(); n > 0 {
+		said = append(said, plural(n, "machine action")+" failed or timed out: run --retry failed sends such devices again")
+	}
 	if said == nil {
 		return nothing
 	}
@@ -210,6 +213,16 @@ func was(n int) string {
 func (a *audit) openActions() (n int) {
 	for _, t := range a.actions {
 		if !t.final() {
+			n += t.n
+		}
+	}
+	return n
+}
+
+// failedActions counts the machine actions that came to nothing.
+func (a *audit) failedActions() (n int) {
+	for _, t := range a.actions {
+		if (checkpoint.Action{Status: t.name}).Failed() {
 			n += t.n
 		}
 	}

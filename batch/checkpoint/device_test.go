@@ -17,6 +17,7 @@ func TestReserveOneCallForADevice(t *testing.T) {
 		again   bool
 		want    Status // of Busy; empty: the call may go
 		another Key    // the other batch's, if not the same
+		action  string // status of the action there
 	}{
 		{why: "in flight elsewhere", there: Sending, want: Sending},
 		{why: "in doubt elsewhere", there: InDoubt, want: InDoubt},
@@ -26,6 +27,12 @@ func TestReserveOneCallForADevice(t *testing.T) {
 		{why: "accepted elsewhere", there: Accepted, want: Accepted},
 		{why: "accepted elsewhere, and wanted again", there: Accepted, again: true},
 		{why: "accepted in a batch that was cancelled", there: Accepted, closed: true},
+		{why: "accepted elsewhere, and nobody knows how it went", there: Accepted, action: "Paused", want: Accepted},
+		{why: "done elsewhere", there: Accepted, action: "Succeeded", want: Accepted},
+		{why: "accepted elsewhere, and it failed", there: Accepted, action: "Failed"},
+		{why: "accepted elsewhere, and it timed out", there: Accepted, action: "TimeOut"},
+		{why: "accepted elsewhere, and it was cancelled", there: Accepted, action: "Cancelled"},
+		{why: "in doubt elsewhere after one that failed", there: InDoubt, action: "Failed", want: InDoubt},
 		{why: "refused elsewhere", there: Refused},
 		{why: "pending elsewhere", there: Pending},
 		{why: "another tenant's device", there: Sending, another: Key{"commercial", "another", "app"}},
@@ -50,11 +57,21 @@ func TestReserveOneCallForADevice(t *testing.T) {
 			})
 			s.mustAppend(t, other, Event{Kind: "lines", At: t0, Lines: []Line{{N: 1, Position: 1, Device: device}}})
 		}
-		e := Event{Kind: "change", At: t0, Tasks: []TaskChange{{N: 1, Status: tt.there, Action: &Action{ID: "a1", Requestor: "ada"}}}}
+		e := Event{Kind: "change", At: t0, Tasks: []TaskChange{{N: 1, Status: tt.there, Action: &Action{ID: "a1", Requestor: "ada", Status: tt.action}}}}
 		if tt.closed {
 			e.Closed = &closed
 		}
 		s.mustAppend(t, other, e)
+		var beforehand map[string]Busy
+		if err := s.View(t.Context(), func(r Reader) (err error) {
+			beforehand, err = r.Elsewhere(key.Cloud, key.Tenant, batch)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, held := beforehand[device]; !tt.same && !tt.again && held != (tt.want != "") {
+			t.Errorf("%s: Elsewhere = %v; want what Reserve says, %q", tt.why, beforehand, tt.want)
+		}
 		_, err := s.Reserve(batch, Intent{Run: run, N: 1, Device: device, Again: tt.again}, budget(9), clock(1))
 		var busy *Busy
 		switch {

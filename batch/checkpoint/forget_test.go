@@ -19,8 +19,14 @@ func TestForget(t *testing.T) {
 		hold   float64
 		when   float64
 		may    bool
+		action string // status of the one task's
 	}{
 		{why: "done long ago", status: Accepted, over: true, ended: true, when: 3 * hour, may: true},
+		{why: "its action is open", status: Accepted, over: true, ended: true, when: 3 * hour, action: "Pending"},
+		{why: "its action has a status that nobody knows", status: Accepted, over: true, ended: true, when: 3 * hour, action: "Paused"},
+		{why: "its action failed", status: Accepted, over: true, ended: true, when: 3 * hour, action: "TimeOut", may: true},
+		{why: "its action was cancelled", status: Accepted, over: true, ended: true, closed: true, when: 3 * hour, action: "Cancelled", may: true},
+		{why: "its action is open, and half a year old", status: Accepted, over: true, ended: true, when: 181 * 24 * hour, action: "Pending", may: true},
 		{why: "done an hour ago: the quota knows its calls", status: Accepted, over: true, ended: true, when: hour},
 		{why: "in doubt", status: InDoubt, over: true, ended: true, when: 3 * hour},
 		{why: "in doubt, and closed", status: InDoubt, over: true, ended: true, closed: true, when: 3 * hour},
@@ -35,8 +41,14 @@ func TestForget(t *testing.T) {
 		s := open(t, path)
 		batch, run := start(t, s, "old", "d1")
 		other, _ := start(t, s, "other", "d2")
-		a := s.mustReserve(t, batch, run, 0, "", budget(9), 0)
+		var a int64
 		e := Event{Kind: "change", At: at(1), Tasks: []TaskChange{{N: 1, Status: tt.status}}}
+		if tt.action != "" {
+			a = s.mustReserve(t, batch, run, 1, "d1", budget(9), 0)
+			e.Tasks[0].Action = &Action{ID: "a1", Status: tt.action}
+		} else {
+			a = s.mustReserve(t, batch, run, 0, "", budget(9), 0)
+		}
 		if tt.over {
 			e.Outcome = []Outcome{{Attempt: a, Over: at(1)}}
 		}
@@ -114,5 +126,26 @@ func TestForgetARunAtWork(t *testing.T) {
 	}
 	if err := s.Forget(batch+7, now); !errors.Is(err, ErrNoBatch) {
 		t.Errorf("Forget of a batch that is not there = %v; want ErrNoBatch", err)
+	}
+}
+
+// TestForgetSimulated: nobody waits for the actions of a rehearsal.
+func TestForgetSimulated(t *testing.T) {
+	s := open(t, temp(t))
+	var batch, run int64
+	s.mustUpdate(t, func(tx *Tx) (err error) {
+		batch, err = tx.NewBatch(NewBatch{Name: "list", Cloud: key.Cloud, Tenant: key.Tenant, Application: key.Application, Simulated: true}, t0)
+		return err
+	})
+	s.mustAppend(t, batch, Event{Kind: "lines", At: t0, Lines: []Line{{N: 1, Position: 1, Device: "d1"}}})
+	s.mustUpdate(t, func(tx *Tx) (err error) {
+		run, err = tx.Append(batch, startOfRun())
+		return err
+	})
+	a := s.mustReserve(t, batch, run, 1, "d1", budget(9), 0)
+	s.mustAppend(t, batch, Event{Kind: "change", At: at(1), Tasks: []TaskChange{{N: 1, Status: Accepted, Action: &Action{ID: "a1", Status: "Pending"}}},
+		Outcome: []Outcome{{Attempt: a, Over: at(1)}}, End: &RunEnd{Run: run}})
+	if err := s.Forget(batch, at(3*3600)); err != nil {
+		t.Errorf("Forget = %v; want it gone", err)
 	}
 }

@@ -155,8 +155,9 @@ func (tx *Tx) forbidden(batch int64, in *Intent) (no, err error) {
 
 // busy finds what forbids a call of a device, in any batch of its tenant; nil if
 // nothing does. The task itself may be in doubt: whoever calls it again has
-// looked it up. A batch that was closed no longer says that a device is done,
-// but its calls in flight and in doubt are as real as before.
+// looked it up. A batch that was closed, or an action that came to nothing, no
+// longer says that a device is done, but calls in flight and in doubt are as real
+// as before.
 func (tx *Tx) busy(batch int64, in *Intent) (busy, err error) {
 	var b Busy
 	err = tx.row(`SELECT o.name, t.status, t.action, t.action_type, t.action_status, t.action_requestor, t.action_created
@@ -164,7 +165,7 @@ func (tx *Tx) busy(batch int64, in *Intent) (busy, err error) {
 		WHERE t.device = $2 AND o.cloud = me.cloud AND o.tenant = me.tenant
 		AND (t.status = 'sending'
 			OR t.status = 'in-doubt' AND NOT (t.batch = $1 AND t.n = $3)
-			OR t.status = 'accepted' AND o.closed = '' AND NOT $4)
+			OR t.status = 'accepted' AND o.closed = '' AND NOT $4 AND NOT `+cameToNothing+`)
 		ORDER BY CASE t.status WHEN 'accepted' THEN 1 ELSE 0 END LIMIT 1`, batch, in.Device, in.N, in.Again).
 		Scan(&b.Batch, &b.Status, &b.Action.ID, &b.Action.Type, &b.Action.Status, &b.Action.Requestor, &b.Action.Created)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -1,6 +1,9 @@
 package checkpoint
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Status is what the result says of a line of the list.
 type Status string
@@ -76,6 +79,12 @@ type Action struct {
 	Created   string `json:"created,omitempty"`
 	Updated   string `json:"updated,omitempty"`
 	Error     string `json:"error,omitempty"`
+}
+
+// Failed says whether the action is over without having done its work: it failed
+// or timed out on the device. One that was cancelled was so on purpose.
+func (a Action) Failed() bool {
+	return strings.EqualFold(a.Status, "Failed") || strings.EqualFold(a.Status, "TimeOut")
 }
 
 // Task is one line of a list.

@@ -23,8 +23,9 @@ func (a *app) forgetCommand() *cobra.Command {
 		Use:   "forget BATCH",
 		Short: "Take a batch out of the checkpoint; its report folder is what remains",
 		Long: `forget writes the report folder of a batch and then takes the batch out of the
-checkpoint. One that has work that is open or in doubt, that a runner is at work
-on, or that made calls within the last two hours, is not forgotten.
+checkpoint. One that has work that is open or in doubt, an action included of
+which nobody knows how it went, that a runner is at work on, or that made calls
+within the last two hours, is not forgotten.
 
 Devices of a forgotten batch are not called again by accident: a run looks at the
 actions that the tenant already has before it calls.`,
@@ -75,23 +76,34 @@ func (a *app) forget(store *checkpoint.Store, b checkpoint.Batch, dir string) er
 		return err
 	}
 	defer unlock()
+	if err := store.Needed(b.ID, time.Now()); err != nil {
+		return stillNeeded(err, b)
+	}
 	folder, err := report.WriteFolder(ctx, store, b.ID, dir, report.FolderOptions{})
 	if err != nil {
 		return notReport(err)
 	}
-	err = store.Forget(b.ID, time.Now())
-	var needed *checkpoint.ErrNeeded
-	if errors.As(err, &needed) {
-		hint := "nothing was forgotten; mde-offboard status " + b.Name + " tells how it stands"
-		if !needed.Until.IsZero() {
-			hint = "nothing was forgotten; it can be from " + needed.Until.Add(time.Second).Local().Format("2006-01-02 15:04:05") + " on, when the calls are out of the quota's windows"
-		}
-		return &batch.Stop{Why: err.Error(), Code: batch.CodeUsage, Hint: hint}
-	}
+	err = stillNeeded(store.Forget(b.ID, time.Now()), b)
 	if err == nil {
 		a.say("Forgot      batch %q of %s; its report is in %s", b.Name, b.Created.Local().Format("2006-01-02"), folder.Dir)
 	}
 	return err
+}
+
+// stillNeeded says what to do about a batch that may not be forgotten yet.
+func stillNeeded(err error, b checkpoint.Batch) error {
+	var needed *checkpoint.ErrNeeded
+	if !errors.As(err, &needed) {
+		return err
+	}
+	hint := "mde-offboard status " + quoted(b.Name) + " tells how it stands"
+	switch on := needed.Until.Add(time.Second).Local().Format("2006-01-02 15:04:05"); {
+	case needed.Open:
+		hint = fmt.Sprintf("mde-offboard track %s asks Defender how they went; cancel takes back what no device has carried out; from %s on Defender has dropped them", quoted(b.Name), on)
+	case !needed.Until.IsZero():
+		hint = "it can be from " + on + " on, when the calls are out of the quota's windows"
+	}
+	return &batch.Stop{Why: err.Error(), Code: batch.CodeUsage, Hint: "nothing was forgotten; " + hint}
 }
 
 // days is a flag for a length of time that is told in days.

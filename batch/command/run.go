@@ -58,7 +58,7 @@ func (j *job) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&j.list.NameColumn, "name-column", "", "`COLUMN` of the device names (default: found by name)")
 	f.BoolVar(&j.req.SkipInvalid, "skip-invalid", false, "leave out lines that cannot be used, instead of refusing the list")
 	f.BoolVar(&j.req.Again, "again", false, "take up devices that were accepted or whose action succeeded, too")
-	f.StringSliceVar(&j.retry, "retry", nil, "take up devices of these `STATUSES` again: refused, failed")
+	f.StringSliceVar(&j.retry, "retry", nil, "take up devices of these `STATUSES` again: refused, failed (also those whose action failed or timed out)")
 	f.BoolVar(&j.noInventory, "no-inventory", false, "do without the inventory, and without the permission to read")
 	f.IntVar(&j.req.MaxDevices, "max-devices", 1000, "refuse to offboard more than `N` devices; 0: no limit")
 	f.Float64Var(&j.req.MaxPercent, "max-percent", 50, "refuse to offboard more than `P` percent of the onboarded inventory, where that is more than 5 devices; 100: no limit")
@@ -124,7 +124,7 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	if j.name, j.listName, err = batch.Named(j.files, j.name); err != nil {
 		return usage{err}
 	}
-	j.req.Name, j.opt.Again = j.name, j.req.Again
+	j.req.Name, j.opt.Again, j.opt.Retry = j.name, j.req.Again, slices.Contains(j.req.Retry, checkpoint.Failed)
 	if j.results == "" {
 		j.results = filepath.Join(filepath.Dir(j.files[0]), j.name+".results.csv")
 	}
