@@ -236,7 +236,9 @@ func (j *job) draft() (plan *batch.Plan, err error) {
 		return nil, listError(err)
 	}
 	defer lists.Close()
-	plan, err = batch.Draft(lists, j.listName, j.req)
+	if plan, err = batch.Draft(lists, j.listName, j.req); err == nil {
+		plan.Notes = append(plan.Notes, j.notes...)
+	}
 	return plan, listError(err)
 }
 
@@ -249,6 +251,9 @@ func (j *job) makePlan(open *batch.Open, req batch.Request) (*batch.Plan, error)
 	}
 	defer lists.Close()
 	plan, err := batch.MakePlan(lists, j.listName, open.Batch, open.Tasks, req)
+	if err == nil {
+		plan.Notes = append(plan.Notes, j.notes...)
+	}
 	return plan, listError(err)
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -40,6 +38,7 @@ type job struct {
 	files    []string
 	spooled  string // where standard input is kept
 	listName string
+	notes    []string // of the lists, beside those of the plan
 	cleanups []func()
 	json     bool
 	track    bool
@@ -121,15 +120,19 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	if j.files, err = input.Expand(args); err != nil {
 		return usage{err}
 	}
+	note := ""
+	if j.files, note = leaveOutResults(j.files); note != "" {
+		j.notes = append(j.notes, note)
+	}
+	if len(j.files) == 0 {
+		return usage{errors.New("there is no list: " + note)}
+	}
 	if j.name, j.listName, err = batch.Named(j.files, j.name); err != nil {
 		return usage{err}
 	}
 	j.req.Name, j.opt.Again, j.opt.Retry = j.name, j.req.Again, slices.Contains(j.req.Retry, checkpoint.Failed)
-	if j.results == "" {
-		j.results = filepath.Join(filepath.Dir(j.files[0]), j.name+".results.csv")
-	}
-	if fi, err := os.Stat(filepath.Dir(j.results)); err != nil || !fi.IsDir() {
-		return usage{fmt.Errorf("--results %s: there is no folder %s", j.results, filepath.Dir(j.results))}
+	if err := j.placeResults(); err != nil {
+		return usage{err}
 	}
 	if slices.Contains(j.files, "-") {
 		path, remove, err := batch.Spool(a.Stdin)
