@@ -10,44 +10,43 @@ import (
 	"mde-offboard/batch/defender"
 )
 
-// former adds to what the first look has shown the actions that devices are
-// known to have of an earlier round, here or in another batch, and that may
-// still be open. A fresh one is in no list yet: it is read by its id before its
-// device is called again.
+// former adds to what the first look has shown the actions with which other
+// batches have accepted the devices that are to be called again, and notes which
+// of them are over. A fresh one is in no list yet: it is read by its id.
 func (r *Runner) former(ctx context.Context, l *looked) error {
 	var elsewhere map[string]checkpoint.Busy
-	if r.opt.Again {
-		err := r.store.View(ctx, func(rd checkpoint.Reader) (err error) {
-			elsewhere, err = rd.Elsewhere(r.key.Cloud, r.key.Tenant, r.batch)
-			return err
-		})
-		if err != nil {
-			return err
-		}
+	err := r.store.View(ctx, func(rd checkpoint.Reader) (err error) {
+		elsewhere, err = rd.Elsewhere(r.key.Cloud, r.key.Tenant, r.batch)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	began := time.Now()
+	r.over = map[string]bool{}
 	for _, w := range slices.Concat(r.ready, r.later) {
-		known := w.Action
-		if b := elsewhere[w.Device]; known.ID == "" && b.Status == checkpoint.Accepted {
-			known = b.Action
-		}
-		if known.ID == "" || isFinal(known) {
+		b := elsewhere[w.Device]
+		if b.Status != checkpoint.Accepted || b.Action.ID == "" {
 			continue
 		}
-		a, ok := l.ids[strings.ToLower(known.ID)]
-		if !ok {
-			var err error
-			if a, ok, err = r.readFormer(ctx, known, began); err != nil {
+		a, ok := l.ids[strings.ToLower(b.Action.ID)]
+		if !ok && !b.Action.Final() {
+			if a, ok, err = r.readFormer(ctx, b.Action, began); err != nil {
 				return err
 			}
+			if ok {
+				a.MachineID = w.Device // which answers may leave out
+				l.add(a)
+			}
 		}
-		if ok {
-			a.MachineID = w.Device // which answers may leave out
-			l.add(a)
-		}
+		r.over[b.Action.ID] = !ok || a.Final() // or old enough to be seen, and not there
 	}
 	return nil
 }
+
+// mayCallAgain says whether a device may be called although another batch has
+// accepted it with an action: whether that was over in the first look.
+func (r *Runner) mayCallAgain(a checkpoint.Action) bool { return r.opt.NoReads || r.over[a.ID] }
 
 // readFormer reads an action. ok is false if it is not there although it is old
 // enough to be seen.
@@ -67,18 +66,6 @@ func (r *Runner) readFormer(ctx context.Context, known checkpoint.Action, began 
 		}
 		if err := wait(ctx, min(backoff(n), left)); err != nil {
 			return a, false, err
-		}
-	}
-}
-
-// forgetFormer drops the actions of an earlier round that are over from tasks that are
-// to be called again.
-func (r *Runner) forgetFormer(changes *[]checkpoint.TaskChange) {
-	for _, w := range slices.Concat(r.ready, r.later) {
-		if w.Action.ID != "" {
-			c := checkpoint.TaskChange{N: w.N, Action: &checkpoint.Action{}}
-			*changes = append(*changes, c)
-			w.apply(c)
 		}
 	}
 }

@@ -82,6 +82,11 @@ func (w *world) canaryRun(ids []string, most time.Duration) (end runEnd, left in
 		w.t.Fatal(err)
 	}
 	w.req.Canary = 3
+	if w.req.Again || len(w.req.Retry) > 0 {
+		if err := o.Refresh(w.t.Context(), w.opt, nil); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 	p := planOf(w.t, listOf(ids), o.Batch, o.Tasks, w.req)
 	left = p.CanaryLeft()
 	o.Close()

@@ -87,11 +87,8 @@ func (s *Session) lookForCancel(ctx context.Context, req *CancelRequest, opt Opt
 	look, cancel := context.WithTimeout(ctx, planPatience)
 	defer cancel()
 	defer s.noteWait(look, req.Note, &opt)()
-	_, stop, err := s.Track(look, req.Name, TrackOptions{Note: req.Note}, opt, nil)
-	var other *ErrOtherRunner
+	stop, err := s.refresh(look, req.Name, opt, req.Note)
 	switch {
-	case errors.As(err, &other): // a tracker, so the checkpoint is as fresh as a look of ours
-		return nil, nil
 	case ctx.Err() == nil && look.Err() != nil && (err != nil || stop != nil):
 		return &Stop{Why: fmt.Sprintf("no answer of Defender's for %v", planPatience), Code: CodeStopped}, nil
 	case err != nil:

@@ -174,8 +174,11 @@ func TestElsewhereAction(t *testing.T) {
 	}
 	have := []checkpoint.Task{{N: 1, Position: 1, File: "list.csv", Line: 2, Device: id, Comment: "retired", Status: checkpoint.Skipped,
 		Reason: `accepted before, in batch "old"`, Action: action}}
-	if p := planOf(t, text, checkpoint.Batch{ID: 1}, have, req); p.Changed() || p.Done[checkpoint.Skipped] != 1 {
-		t.Errorf("planned again: changed %v, done %v; want nothing new", p.Changed(), p.Done)
+	if p := planOf(t, text, checkpoint.Batch{ID: 1}, have, Request{}); p.ToDo != 1 || len(p.tasks) != 1 || p.tasks[0].Action.ID != "" {
+		t.Errorf("planned when the other batch has let go of it: to do %d, changes %+v; want it to be called, and without that action", p.ToDo, p.tasks)
+	}
+	if p := planOf(t, text, checkpoint.Batch{ID: 1}, have, req); p.Changed() || p.Held[heldBefore] == nil {
+		t.Errorf("planned again: changed %v, held %v; want nothing new", p.Changed(), p.Held)
 	}
 }
 
@@ -223,8 +226,17 @@ func TestElsewhere(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if left := elsewhere(0); len(left) != 0 {
-			t.Errorf("Elsewhere after the batch was closed = %v; want nothing", left)
+		if left := elsewhere(0); len(left) != 3 {
+			t.Errorf("Elsewhere after the batch was closed = %v; want its open actions all the same", left)
+		}
+		if err := store.Update(func(tx *checkpoint.Tx) error {
+			_, err := tx.Append(1, checkpoint.Event{Kind: "track", At: w.clock.Now(), Tasks: []checkpoint.TaskChange{{N: 2, Action: &checkpoint.Action{ID: "a", Status: "Cancelled"}}}})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if left := elsewhere(0); len(left) != 2 {
+			t.Errorf("Elsewhere after one was cancelled = %v; want the others", left)
 		}
 	})
 }

@@ -105,6 +105,11 @@ func (o *Options) decide(w *work, a defender.MachineAction, x defender.Exchange,
 // reasonLookup marks a task whose open action is not known yet.
 const reasonLookup = "an action is open already; looking it up"
 
+// isLookedUp says whether a task's open action is not known yet.
+func isLookedUp(t *checkpoint.Task) bool {
+	return t.Status == checkpoint.AlreadyActive && t.Reason == reasonLookup
+}
+
 // reasonAnother begins the reason of a task for which Defender made an action of
 // another device. It stays in doubt until the action is found to be right.
 const reasonAnother = "Defender answered for another device"

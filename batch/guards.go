@@ -82,10 +82,10 @@ func (p *Plan) CanaryLeft() int {
 
 // Digest names exactly this plan for this target: run --plan compares it. Its
 // first half names the order: target, list and settings. The second names what
-// that comes to: what the batch has gone through, and what becomes of each line.
+// that comes to now: what becomes of each line.
 func (p *Plan) Digest(key checkpoint.Key, host string) string {
 	h := sha256.New()
-	fmt.Fprintln(h, p.Batch.Events, p.ToDo, p.InDoubt)
+	h.Write(p.todo.Sum(nil))
 	if p.changes.sum != nil {
 		h.Write(p.changes.sum.Sum(nil))
 	}

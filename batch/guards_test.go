@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -182,7 +183,7 @@ func TestDigest(t *testing.T) {
 		{"no inventory", text, checkpoint.Batch{}, with(func(r *Request) { r.Inventory = nil }), key, "host", false},
 		{"a comment", strings.Replace(text, "retired", "sold", 1), checkpoint.Batch{}, base, key, "host", false},
 		{"a byte that means nothing", text + "\n", checkpoint.Batch{}, base, key, "host", false},
-		{"a run since", text, checkpoint.Batch{ID: 1, Events: 9}, base, key, "host", false},
+		{"a look since, which has changed nothing", text, checkpoint.Batch{ID: 1, Events: 9}, base, key, "host", true},
 		{"another tenant", text, checkpoint.Batch{}, base, checkpoint.Key{Cloud: "c", Tenant: "u", Application: "a"}, "host", false},
 		{"another application", text, checkpoint.Batch{}, base, checkpoint.Key{Cloud: "c", Tenant: "t", Application: "b"}, "host", false},
 		{"another host", text, checkpoint.Batch{}, base, key, "other", false},
@@ -199,6 +200,17 @@ func TestDigest(t *testing.T) {
 	} {
 		if got := planOf(t, tc.text, tc.batch, nil, tc.req).Digest(tc.key, tc.host); (got == want) != tc.same {
 			t.Errorf("%s has changed: digest %s, before %s; want the same: %v", tc.reason, got, want, tc.same)
+		}
+	}
+	seenBy := map[string]string{}
+	for _, status := range []checkpoint.Status{checkpoint.Pending, checkpoint.InDoubt, checkpoint.Accepted} {
+		for i := range ids[1:] {
+			have := []checkpoint.Task{{N: int64(i + 1), Position: int64(i + 2), File: "list.csv", Line: i + 3, Device: ids[i+1], Comment: "retired", Status: status, Action: checkpoint.Action{ID: "a"}}}
+			got, which := planOf(t, text, checkpoint.Batch{ID: 1}, have, base).Digest(key, "host"), fmt.Sprint(i, status)
+			if other, same := seenBy[got]; same {
+				t.Errorf("device %s and device %s give the same digest", which, other)
+			}
+			seenBy[got] = which
 		}
 	}
 }

@@ -128,11 +128,17 @@ func (w *world) begin(ctx context.Context, store *checkpoint.Store, text string)
 	if stop := o.Closed(w.req.Again); stop != nil {
 		return nil, nil, nil, stop
 	}
+	req := w.req
+	if req.Unseen = w.opt.NoReads; !req.Unseen && (req.Again || len(req.Retry) > 0) {
+		if err := o.Refresh(ctx, w.opt, nil); err != nil {
+			return nil, nil, nil, err
+		}
+	}
 	list, err := input.NewList("list.csv", strings.NewReader(text), input.Options{})
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if p, err = MakePlan(list, "list.csv", o.Batch, o.Tasks, w.req); err != nil {
+	if p, err = MakePlan(list, "list.csv", o.Batch, o.Tasks, req); err != nil {
 		return nil, nil, nil, err
 	}
 	r, err = o.Start(ctx, p, "run", "test", w.opt, nil)

@@ -79,13 +79,14 @@ func (r *Runner) lookFirst(ctx context.Context) error {
 	r.distrustFormer()
 	l := &looked{at: at}
 	l.add(all...)
-	if err := r.former(ctx, l); err != nil {
-		return err
+	if r.opt.Again {
+		if err := r.former(ctx, l); err != nil {
+			return err
+		}
 	}
 	var changes []checkpoint.TaskChange
 	r.ready = slices.DeleteFunc(r.ready, func(w *work) bool { return r.before(w, l, &changes) })
 	r.later = slices.DeleteFunc(r.later, func(w *work) bool { return r.before(w, l, &changes) })
-	r.forgetFormer(&changes)
 	if err := r.changeAll("look-first", changes); err != nil {
 		return err
 	}
@@ -110,30 +111,25 @@ func (r *Runner) askTheTime(ctx context.Context) error {
 	return err
 }
 
-// ours says whether an action is of an attempt of the task. One that is over and
-// done is of an earlier round if the device is offboarded again, unless it is of
-// the very attempt whose answer is not known.
-func (r *Runner) ours(w *work, a defender.MachineAction) bool {
-	former := a.Final() && (r.opt.Again || r.opt.Retry && actionOf(a).Failed())
-	return w.ours(a) && (!former || w.Status == checkpoint.InDoubt && w.last(a))
-}
+// anew says whether a device is offboarded although an action of its succeeded.
+func (r *Runner) anew(w *work) bool { return r.opt.Again || w.Taken > 0 }
 
 // before says whether what the tenant already has makes a call needless.
 func (r *Runner) before(w *work, l *looked, changes *[]checkpoint.TaskChange) bool {
 	c := checkpoint.TaskChange{N: w.N, Reason: ptr("")}
 	for i, a := range l.of(w) {
 		switch {
-		case r.ours(w, a) && w.another(a):
+		case w.ours(a) && w.another(a):
 			c.Status, c.Reason = checkpoint.InDoubt, ptr(anotherReason(a))
 			*changes = append(*changes, c)
 			w.apply(c)
 			r.recount(w)
 			return true
-		case r.ours(w, a):
+		case w.ours(a):
 			c.Status, c.Reason = checkpoint.Accepted, ptr("found by its tag")
 		case !a.Final():
 			c.Status, c.Reason = checkpoint.AlreadyActive, ptr(openReason(a))
-		case i == 0 && a.Succeeded() && !r.opt.Again:
+		case i == 0 && a.Succeeded() && !r.anew(w):
 			c.Status, c.Reason = checkpoint.Skipped, ptr(doneReason(a))
 		default:
 			continue

@@ -18,7 +18,7 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 		tag = checkpoint.Tag()
 	}
 	a := &attempt{c: r.caller, kind: CallOffboard, once: r.opt.Limit > 0, intent: checkpoint.Intent{
-		Run: r.run, N: w.N, Device: w.Device, Number: w.requests + 1, Tag: tag, Again: r.opt.Again}}
+		Run: r.run, N: w.N, Device: w.Device, Number: w.requests + 1, Tag: tag, Again: r.opt.Again, Over: r.mayCallAgain}}
 	reserved := sync.OnceFunc(func() { r.opened.Add(-1) })
 	defer reserved()
 	gate := func(ctx context.Context, previous *defender.Exchange) error {

@@ -24,7 +24,6 @@ type Options struct {
 	MaxOutage   time.Duration // without an answer of Defender's
 	NoTag       bool          // leave the comment as it is
 	Again       bool          // devices whose action succeeded, too
-	Retry       bool          // devices whose action has failed, too
 	NoReads     bool          // no permission to read actions: nothing is looked up or settled
 
 	MaxFailures Threshold

@@ -1,7 +1,10 @@
 package batch
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"hash"
 	"io"
 	"slices"
 	"strings"
@@ -22,6 +25,7 @@ type Request struct {
 	SkipInvalid bool
 	Again       bool                // take up what was accepted or is done, too
 	Retry       []checkpoint.Status // refused, failed: take those up again; failed: also those whose action has
+	Unseen      bool                // actions cannot be read: none is known to be open
 
 	MaxDevices   int           // 0: any number
 	MaxPercent   float64       // of the onboarded inventory; 0 or 100: all of it
@@ -62,10 +66,12 @@ type Plan struct {
 	Told     int // of these, those that Problems tells of in one
 
 	round   round
+	todo    hash.Hash // of what is to be done and looked up
 	changes lines
 	tasks   []checkpoint.TaskChange // what changes beside the lines
 	keep    map[int64]string        // why a task in doubt is not to be called again
 	unnamed string                  // where the first device stands that has no name
+	open    int                     // devices that were to be taken up again and have an open action
 	anew    int                     // devices to do that were not pending before
 	silent  int                     // lines that lack nothing but a comment
 	spoken  bool                    // some line has a comment
@@ -98,7 +104,7 @@ func Draft(list lister, name string, req Request) (*Plan, error) {
 
 func newPlan(list lister, name string, req Request) *Plan {
 	return &Plan{Request: req, List: name, Columns: list.Columns(),
-		Held: map[string]*Tally{}, Warned: map[string]*Tally{}, Done: map[checkpoint.Status]int{}, keep: map[int64]string{}}
+		todo: sha256.New(), Held: map[string]*Tally{}, Warned: map[string]*Tally{}, Done: map[checkpoint.Status]int{}, keep: map[int64]string{}}
 }
 
 // read reads the list to its end.
@@ -127,6 +133,9 @@ func (p *Plan) read(list lister, have []checkpoint.Task) error {
 	}
 	for _, at := range p.Request.Protect.Idle(p.Request.Inventory) {
 		p.note("protects no device of the inventory: " + at)
+	}
+	if p.open > 0 {
+		p.note(countOf(p.open, "device") + " stay as they are: an action is open")
 	}
 	p.sayOnce()
 	p.withdraw(m)
@@ -236,12 +245,6 @@ func (p *Plan) match(m *matcher, l *checkpoint.Line, old *checkpoint.Task, known
 	}
 }
 
-// hasResult says whether a task has more than a plan's word for what it is: its
-// device was answered for, has an action, or is in doubt. No list takes that away.
-func hasResult(t *checkpoint.Task) bool {
-	return t.Status != checkpoint.Pending && (t.Status != checkpoint.Skipped || t.Action.ID != "")
-}
-
 // stays leaves a task its result although its line cannot be used any more. One
 // in doubt is looked up, and not called again.
 func (p *Plan) stays(l *checkpoint.Line, old *checkpoint.Task) {
@@ -263,16 +266,16 @@ func (p *Plan) device(l *checkpoint.Line, old *checkpoint.Task, known bool) {
 	if known {
 		status = old.Status
 	}
-	switch status {
-	case checkpoint.Sending, checkpoint.InDoubt:
+	switch {
+	case status == checkpoint.Sending, status == checkpoint.InDoubt, isLookedUp(old):
 		p.InDoubt++
+		p.remember('?', l.N)
 		l.Comment = old.Comment
 		if why := p.hold(l); why != "" {
 			p.keep[l.N] = why
 		}
 		return
-	case checkpoint.Pending:
-	default:
+	case status != checkpoint.Pending:
 		// Tasks that a plan held back, whatever they were before, go on as they are.
 		if again = hasResult(old); again && !p.takeUp(old) {
 			p.Done[status]++
@@ -298,17 +301,26 @@ func (p *Plan) device(l *checkpoint.Line, old *checkpoint.Task, known bool) {
 		p.unnamed = fmt.Sprintf("%s:%d", l.File, l.Line)
 	}
 	p.ToDo++
+	p.remember('!', l.N)
 	if !known || status != checkpoint.Pending {
 		p.anew++
 	}
 	p.round.added = p.round.added || old.Position == 0 // new, or back
-	if again {
+	switch {
+	case again:
 		p.round.taken = true
 		p.reset(old)
+	case old.Action.ID != "": // of another batch, which held it back until now
+		p.tasks = append(p.tasks, checkpoint.TaskChange{N: l.N, Action: &checkpoint.Action{}})
 	}
 	if status != checkpoint.Pending {
 		l.Status = checkpoint.Pending
 	}
+}
+
+// remember has the digest cover what becomes of a task.
+func (p *Plan) remember(what byte, n int64) {
+	p.todo.Write(binary.LittleEndian.AppendUint64([]byte{what}, uint64(n)))
 }
 
 // heldBack skips a line for a reason.
@@ -317,29 +329,6 @@ func (p *Plan) heldBack(l *checkpoint.Line, why string) {
 	kind, about, _ := strings.Cut(why, ":")
 	kind, _, _ = strings.Cut(kind, ",")
 	addTo(p.Held, kind, l, strings.TrimSpace(about))
-}
-
-// takeUp says whether a task that has a result is asked to be taken up again.
-func (p *Plan) takeUp(t *checkpoint.Task) bool {
-	if p.Request.Canary > 0 && p.round.has(t) {
-		return false
-	}
-	switch t.Status {
-	case checkpoint.Accepted, checkpoint.AlreadyActive, checkpoint.Skipped:
-		return p.Request.Again || t.Action.Failed() && slices.Contains(p.Request.Retry, checkpoint.Failed)
-	}
-	return slices.Contains(p.Request.Retry, t.Status)
-}
-
-// reset gives a task its attempts back. An action that may still be open stays
-// known: the run reads it before it calls.
-func (p *Plan) reset(old *checkpoint.Task) {
-	c := checkpoint.TaskChange{N: old.N, Status: checkpoint.Pending, Reason: ptr(""), Attempts: ptr(0),
-		Tries404: ptr(0), NotBefore: ptr(time.Time{})}
-	if isFinal(old.Action) {
-		c.Action = &checkpoint.Action{}
-	}
-	p.tasks = append(p.tasks, c)
 }
 
 // differs says whether a line changes what is known of its task.

@@ -53,7 +53,7 @@ func told(have []checkpoint.Task) (all []string) {
 func TestRewrite(t *testing.T) {
 	id := func(letter string) string { return strings.Repeat(letter, 40) }
 	before := []checkpoint.Task{
-		{N: 1, Position: 1, File: "list.csv", Line: 2, Device: id("a"), Comment: "x", Status: checkpoint.Accepted, Attempt: 3, Action: checkpoint.Action{ID: "act"}},
+		{N: 1, Position: 1, File: "list.csv", Line: 2, Device: id("a"), Comment: "x", Status: checkpoint.Accepted, Attempt: 3, Action: checkpoint.Action{ID: "act", Status: "Succeeded"}},
 		{N: 2, Position: 2, File: "list.csv", Line: 3, Device: id("b"), Comment: "x", Status: checkpoint.Refused, Attempt: 4},
 		{N: 3, Position: 3, File: "list.csv", Line: 4, Device: id("c"), Comment: "x", Status: checkpoint.InDoubt, Attempt: 5},
 		{N: 4, Position: 4, File: "list.csv", Line: 5, Device: id("d"), Comment: "x", Status: checkpoint.Pending},

@@ -24,7 +24,7 @@ func TestActionsThatFailed(t *testing.T) {
 			}
 			time.Sleep(time.Hour)
 			calls := func() int { return w.sim.Books().Calls[simulator.KindOffboard].Calls }
-			retry := func() { w.req.Retry, w.opt.Retry = []checkpoint.Status{checkpoint.Failed}, true }
+			retry := func() { w.req.Retry = []checkpoint.Status{checkpoint.Failed} }
 			if other {
 				w.track(t.Context(), TrackOptions{})
 				w.req.Name = "another"
@@ -33,12 +33,6 @@ func TestActionsThatFailed(t *testing.T) {
 				}
 				return
 			}
-			retry()
-			if end := w.run(all); end.plan.ToDo != 0 {
-				t.Errorf("--retry before anybody knows that an action failed: %d to do; want none", end.plan.ToDo)
-			}
-			w.track(t.Context(), TrackOptions{})
-			w.req.Retry, w.opt.Retry = nil, false
 			if end := w.run(all); end.plan.ToDo != 0 || calls() != len(all) {
 				t.Errorf("without --retry: %d to do, %d calls; want none and %d", end.plan.ToDo, calls(), len(all))
 			}

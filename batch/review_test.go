@@ -166,8 +166,8 @@ func TestAgainInterrupted(t *testing.T) {
 		w.opt.Again, w.req.Again = true, true
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if end, err := w.tryRun(ctx, devices(1)); err != nil || end.counts[checkpoint.Pending] != 1 {
-			t.Fatalf("the interrupted run left %v, %v; want the device pending", end.counts, err)
+		if end, err := w.tryRun(ctx, devices(1)); err != nil || end.counts[checkpoint.Accepted] != 1 {
+			t.Fatalf("the interrupted run left %v, %v; want the device accepted, as it was", end.counts, err)
 		}
 		w.opt.Again, w.req.Again = false, false
 		w.judge(w.run(devices(1)), false)

@@ -34,8 +34,8 @@ func roundOf(b checkpoint.Batch, have []checkpoint.Task) (r round) {
 }
 
 // has says that --again or --retry took a task up in this round and it was called
-// since. While the rest waits for the canary, the same command goes on with that
-// and does not begin anew.
+// since. While the rest is pending, the same command goes on with that and does not
+// begin anew.
 func (r *round) has(t *checkpoint.Task) bool { return r.open && r.Again > 0 && t.Attempt > r.Again }
 
 // next begins a new round if the plan has added anything to what is to be done.

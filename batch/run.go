@@ -23,8 +23,9 @@ type Runner struct {
 	keep      map[int64]string // why a task in doubt is not to be called again
 	name      string
 	sim       bool
-	settling  bool   // what is in doubt is looked up, and nothing is sent
-	requestor string // as which our actions are known, if they are
+	settling  bool            // what is in doubt is looked up, and nothing is sent
+	over      map[string]bool // actions of other batches that were looked at for --again: whether they are over
+	requestor string          // as which our actions are known, if they are
 	rng       *rand.Rand
 	group     *errgroup.Group
 	ended     chan ended // calls that are over

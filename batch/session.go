@@ -164,13 +164,34 @@ func (o *Open) load(ctx context.Context) error {
 	if err := o.recover(ctx); err != nil {
 		return err
 	}
+	return o.read(ctx)
+}
+
+// read reads the batch as it stands now.
+func (o *Open) read(ctx context.Context) error {
 	return o.s.Store.View(ctx, func(r checkpoint.Reader) (err error) {
-		if err := find(r); err != nil {
+		if o.Batch, err = r.FindBatch(o.s.Key.Cloud, o.s.Key.Tenant, o.name); err != nil {
 			return err
 		}
 		o.Tasks, err = r.Tasks(o.Batch.ID)
 		return err
 	})
+}
+
+// Refresh asks Defender, once, how the open actions of the batch went, which is
+// to be known before devices are taken up again.
+func (o *Open) Refresh(ctx context.Context, opt Options, note func(string)) error {
+	if o.Batch.ID == 0 {
+		return nil
+	}
+	stop, err := o.s.refresh(ctx, o.name, opt, note)
+	switch {
+	case err != nil:
+		return err
+	case stop != nil:
+		return stop
+	}
+	return o.read(ctx)
 }
 
 // Start writes the plan that was agreed to and begins a run of it. how says how
@@ -258,11 +279,19 @@ func (r *Runner) load(ctx context.Context) error {
 		acknowledged := lastGuard(runs)
 		outcomes := map[int64]string{} // of attempts since
 		offsets := offsetsAt(attempts)
+		taken := map[int64]int64{}
+		for i := range tasks {
+			if tasks[i].Taken > 0 {
+				taken[tasks[i].N] = tasks[i].Taken
+			}
+		}
 		tags, requests := map[int64][]string{}, map[int64]int{}
 		for _, a := range attempts {
 			if a.N != 0 && a.Kind == CallOffboard {
 				requests[a.N]++
-				tags[a.N] = append(tags[a.N], a.Tag)
+				if a.ID > taken[a.N] {
+					tags[a.N] = append(tags[a.N], a.Tag)
+				}
 				if a.Run > acknowledged {
 					outcomes[a.ID] = a.Outcome
 				}
@@ -292,7 +321,7 @@ func (r *Runner) load(ctx context.Context) error {
 				r.later = append(r.later, w)
 			case t.Status == checkpoint.Pending:
 				r.ready = append(r.ready, w)
-			case t.Status == checkpoint.InDoubt, t.Status == checkpoint.AlreadyActive && t.Reason == reasonLookup:
+			case t.Status == checkpoint.InDoubt, isLookedUp(&t):
 				r.toDoubt(w)
 			}
 		}

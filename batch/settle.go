@@ -132,11 +132,11 @@ func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskCha
 	actions := l.of(w)
 	past := !l.at.Before(r.deadline(w))
 	for _, a := range actions {
-		if r.ours(w, a) && w.another(a) {
+		if w.ours(a) && w.another(a) {
 			c.Reason = ptr(anotherReason(a))
 			return c, true
 		}
-		if r.ours(w, a) || r.looksOurs(w, a) {
+		if w.ours(a) || r.looksOurs(w, a) {
 			c.Status, c.Action, c.Reason = checkpoint.Accepted, actionOf(a), ptr("found by its tag")
 			if !w.ours(a) {
 				c.Reason = ptr("matched by device, time and requestor")

@@ -67,6 +67,16 @@ func (s *Session) Track(ctx context.Context, name string, t TrackOptions, opt Op
 	return state, stop, err
 }
 
+// refresh tracks a batch once. Where somebody else does, the checkpoint is as
+// fresh as a look of ours.
+func (s *Session) refresh(ctx context.Context, name string, opt Options, note func(string)) (*Stop, error) {
+	_, stop, err := s.Track(ctx, name, TrackOptions{Note: note}, opt, nil)
+	if _, other := errors.AsType[*ErrOtherRunner](err); other {
+		return nil, nil
+	}
+	return stop, err
+}
+
 // known finds a batch of this tenant that was begun by this application.
 func (s *Session) known(ctx context.Context, name string) (b checkpoint.Batch, err error) {
 	err = s.Store.View(ctx, func(r checkpoint.Reader) (err error) {

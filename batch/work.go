@@ -13,7 +13,7 @@ import (
 // work is a task in the hands of a run.
 type work struct {
 	checkpoint.Task
-	tags     []string  // of all attempts; empty for one without
+	tags     []string  // of all attempts since it was last taken up; empty for one without
 	tagged   bool      // the call under way carries one
 	look     time.Time // when to look it up next, while it is in doubt
 	looks    int
@@ -96,6 +96,7 @@ func (w *work) apply(c checkpoint.TaskChange) {
 	set(&w.DoubtSince, c.DoubtSince)
 	set(&w.DoubtUntil, c.DoubtUntil)
 	set(&w.Action, c.Action)
+	set(&w.Taken, c.Taken)
 	if c.Status != "" {
 		w.Status = c.Status
 	}

@@ -326,7 +326,7 @@ func TestProjectionDoctored(t *testing.T) {
 		{"an open call that counts as unsent", "UPDATE attempt SET counted = -1 WHERE over = 0"},
 		{"an open call that counts as over", "UPDATE attempt SET counted = 1 WHERE over = 0"},
 		{"a call that is over and counts as unsent", "UPDATE attempt SET counted = -1 WHERE over > 0"},
-		{"a row that comes from no event", "INSERT INTO task SELECT batch, 99, position, file, line, device, name, comment, extra, status, reason, attempts, tries404, not_before, doubt_until, doubt_since, attempt, action, action_type, action_status, action_requestor, action_created, action_updated, action_error, health FROM task WHERE batch = 1 AND n = 1"},
+		{"a row that comes from no event", "INSERT INTO task SELECT batch, 99, position, file, line, device, name, comment, extra, status, reason, attempts, tries404, not_before, doubt_until, doubt_since, attempt, action, action_type, action_status, action_requestor, action_created, action_updated, action_error, health, taken FROM task WHERE batch = 1 AND n = 1"},
 	} {
 		if err := doctored(t, s, tt.sql); !isNamed(err) {
 			t.Errorf("%s: %v; want it named", tt.why, err)

@@ -18,6 +18,7 @@ func TestReserveOneCallForADevice(t *testing.T) {
 		want    Status // of Busy; empty: the call may go
 		another Key    // the other batch's, if not the same
 		action  string // status of the action there
+		over    bool   // it was seen to be over
 	}{
 		{why: "in flight elsewhere", there: Sending, want: Sending},
 		{why: "in doubt elsewhere", there: InDoubt, want: InDoubt},
@@ -25,8 +26,11 @@ func TestReserveOneCallForADevice(t *testing.T) {
 		{why: "in doubt in a batch that was closed is in doubt", there: InDoubt, closed: true, want: InDoubt},
 		{why: "in doubt is not to be called again on request", there: InDoubt, again: true, want: InDoubt},
 		{why: "accepted elsewhere", there: Accepted, want: Accepted},
-		{why: "accepted elsewhere, and wanted again", there: Accepted, again: true},
-		{why: "accepted in a batch that was cancelled", there: Accepted, closed: true},
+		{why: "accepted elsewhere, wanted again, and its action is open", there: Accepted, again: true, action: "Pending", want: Accepted},
+		{why: "accepted elsewhere, wanted again, and its action is over", there: Accepted, again: true, action: "Succeeded"},
+		{why: "accepted elsewhere, wanted again, and its action was seen to be over", there: Accepted, again: true, action: "Pending", over: true},
+		{why: "accepted elsewhere, and its action was seen to be over", there: Accepted, action: "Pending", over: true, want: Accepted},
+		{why: "accepted in a batch that was closed", there: Accepted, closed: true, want: Accepted},
 		{why: "accepted elsewhere, and nobody knows how it went", there: Accepted, action: "Paused", want: Accepted},
 		{why: "done elsewhere", there: Accepted, action: "Succeeded", want: Accepted},
 		{why: "accepted elsewhere, and it failed", there: Accepted, action: "Failed"},
@@ -41,7 +45,6 @@ func TestReserveOneCallForADevice(t *testing.T) {
 		{why: "the same task in flight", there: Sending, same: true, want: Sending},
 		{why: "the same task in doubt was looked up", there: InDoubt, same: true},
 		{why: "the same task accepted", there: Accepted, same: true, want: Accepted},
-		{why: "the same task accepted, and wanted again", there: Accepted, same: true, again: true},
 	} {
 		s := open(t, temp(t))
 		batch, run := start(t, s, "list", device)
@@ -72,7 +75,7 @@ func TestReserveOneCallForADevice(t *testing.T) {
 		if _, held := beforehand[device]; !tt.same && !tt.again && held != (tt.want != "") {
 			t.Errorf("%s: Elsewhere = %v; want what Reserve says, %q", tt.why, beforehand, tt.want)
 		}
-		_, err := s.Reserve(batch, Intent{Run: run, N: 1, Device: device, Again: tt.again}, budget(9), clock(1))
+		_, err := s.Reserve(batch, Intent{Run: run, N: 1, Device: device, Again: tt.again, Over: func(a Action) bool { return tt.over && a.ID == "a1" }}, budget(9), clock(1))
 		var busy *Busy
 		switch {
 		case tt.want == "" && err != nil:

@@ -93,6 +93,7 @@ type TaskChange struct {
 	DoubtUntil *time.Time `json:"doubtUntil,omitempty"`
 	Action     *Action    `json:"action,omitempty"`
 	Health     *string    `json:"health,omitempty"`
+	Taken      *int64     `json:"taken,omitempty"`
 }
 
 // Intent says that a request is about to leave. The number of its event in the
@@ -106,6 +107,11 @@ type Intent struct {
 	Number int    `json:"number,omitempty"`
 	Tag    string `json:"tag,omitempty"`
 	Again  bool   `json:"again,omitempty"` // although the device was accepted before, in this batch or another
+
+	// Over says, for one with Again, whether an action with which the device was
+	// accepted is known to be over; nil: none is, beside those of which the
+	// checkpoint says so.
+	Over func(Action) bool `json:"-"`
 }
 
 // Outcome says how an attempt ended. Over is the last moment at which the call

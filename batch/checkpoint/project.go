@@ -173,6 +173,9 @@ func (tx *Tx) projectTask(batch int64, c *TaskChange) error {
 		add("action_updated", a.Updated)
 		add("action_error", a.Error)
 	}
+	if c.Taken != nil {
+		add("taken", *c.Taken)
+	}
 	if c.Health != nil {
 		add("health", *c.Health)
 	}

@@ -54,9 +54,9 @@ type Reservation struct {
 // Reserve takes a slot of the budget and writes the intent, both or neither. It
 // returns a *NoSlot if there is none, a *Closed if the batch is closed and the
 // call is one of a task, and a *Busy if the device has a call in flight, or in
-// doubt for another task, or was accepted before in a batch that is not closed;
-// Intent.Again lets the last one pass. Once it returns without
-// an error the request may leave. A crash from then on leaves an attempt that is
+// doubt for another task, or was accepted before with an action that has not come
+// to nothing; Intent.Again lets the last one pass if that is over. Once it returns
+// without an error the request may leave. A crash from then on leaves an attempt that is
 // not over, which keeps its slot and puts its task in doubt.
 //
 // now is asked within the transaction, so that the time spent waiting for
@@ -155,24 +155,34 @@ func (tx *Tx) forbidden(batch int64, in *Intent) (no, err error) {
 
 // busy finds what forbids a call of a device, in any batch of its tenant; nil if
 // nothing does. The task itself may be in doubt: whoever calls it again has
-// looked it up. A batch that was closed, or an action that came to nothing, no
-// longer says that a device is done, but calls in flight and in doubt are as real
-// as before.
+// looked it up. An action that came to nothing does not say that a device is
+// done. One that is open does, whatever became of its batch.
 func (tx *Tx) busy(batch int64, in *Intent) (busy, err error) {
-	var b Busy
-	err = tx.row(`SELECT o.name, t.status, t.action, t.action_type, t.action_status, t.action_requestor, t.action_created
+	rows, err := tx.Query(`SELECT o.name, t.status, t.action, t.action_type, t.action_status, t.action_requestor, t.action_created
 		FROM task t JOIN batch o ON o.id = t.batch JOIN batch me ON me.id = $1
 		WHERE t.device = $2 AND o.cloud = me.cloud AND o.tenant = me.tenant
 		AND (t.status = 'sending'
 			OR t.status = 'in-doubt' AND NOT (t.batch = $1 AND t.n = $3)
-			OR t.status = 'accepted' AND o.closed = '' AND NOT $4 AND NOT `+cameToNothing+`)
-		ORDER BY CASE t.status WHEN 'accepted' THEN 1 ELSE 0 END LIMIT 1`, batch, in.Device, in.N, in.Again).
-		Scan(&b.Batch, &b.Status, &b.Action.ID, &b.Action.Type, &b.Action.Status, &b.Action.Requestor, &b.Action.Created)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
+			OR t.status = 'accepted' AND NOT `+cameToNothing+`)
+		ORDER BY CASE t.status WHEN 'accepted' THEN 1 ELSE 0 END`, batch, in.Device, in.N)
 	if err != nil {
 		return nil, err
 	}
-	return &b, nil
+	defer rows.Close()
+	for rows.Next() {
+		var b Busy
+		if err := rows.Scan(&b.Batch, &b.Status, &b.Action.ID, &b.Action.Type, &b.Action.Status, &b.Action.Requestor, &b.Action.Created); err != nil {
+			return nil, err
+		}
+		if b.Status != Accepted || !in.passes(b.Action) {
+			return &b, nil
+		}
+	}
+	return nil, rows.Err()
+}
+
+// passes says whether a call may go although the device was accepted with an
+// action.
+func (in *Intent) passes(a Action) bool {
+	return in.Again && (a.Final() || in.Over != nil && in.Over(a))
 }

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -81,6 +82,12 @@ type Action struct {
 	Error     string `json:"error,omitempty"`
 }
 
+// Final says whether the action will not change any more. A word that is not
+// known is taken for one that may.
+func (a Action) Final() bool {
+	return a.Failed() || slices.ContainsFunc([]string{"Succeeded", "Cancelled", "Canceled"}, func(word string) bool { return strings.EqualFold(a.Status, word) })
+}
+
 // Failed says whether the action is over without having done its work: it failed
 // or timed out on the device. One that was cancelled was so on purpose.
 func (a Action) Failed() bool {
@@ -103,6 +110,7 @@ type Task struct {
 	DoubtSince         time.Time // when the call in doubt was reserved
 	DoubtUntil         time.Time // last moment at which it can take effect
 	Attempt            int64     // the last one
+	Taken              int64     // the last event before it was taken up again: attempts up to it are of an earlier round
 	Action             Action
 	Health             string
 }

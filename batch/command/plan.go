@@ -188,6 +188,15 @@ func (a *app) planned(j *job, s *connected) (open *batch.Open, plan *batch.Plan,
 		return open, nil, stop
 	}
 	req := j.req
+	if req.Unseen = j.opt.NoReads; !req.Unseen && s.Client != nil && (req.Again || len(req.Retry) > 0) {
+		opt, err := a.readingHours(j, s, open)
+		if err == nil {
+			err = open.Refresh(a.Context, opt, func(text string) { a.say("%s; trying again …", text) })
+		}
+		if err != nil {
+			return open, nil, err
+		}
+	}
 	if open.Batch.ID != 0 {
 		if plan, err = j.makePlan(open, req); err != nil || plan.Nothing() {
 			return open, plan, err // without a call

@@ -130,7 +130,7 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	if j.name, j.listName, err = batch.Named(j.files, j.name); err != nil {
 		return usage{err}
 	}
-	j.req.Name, j.opt.Again, j.opt.Retry = j.name, j.req.Again, slices.Contains(j.req.Retry, checkpoint.Failed)
+	j.req.Name, j.opt.Again = j.name, j.req.Again
 	if err := j.placeResults(); err != nil {
 		return usage{err}
 	}
