@@ -170,8 +170,8 @@ func exact(t time.Time) string {
 
 // writeJSON writes audit.json: the document with its devices last, one a line,
 // so that the largest part can be written and read without holding it whole.
-func (a *audit) writeJSON(w io.Writer, r checkpoint.Reader) error {
-	head, err := json.MarshalIndent(a.doc(), "", "  ")
+func (a *audit) writeJSON(w io.Writer, r checkpoint.Reader, doc auditDoc) error {
+	head, err := json.MarshalIndent(doc, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -85,6 +85,40 @@ func (w *world) end(why string, code int) {
 	w.append(checkpoint.Event{Kind: "end", End: &checkpoint.RunEnd{Run: w.run, At: w.now, Why: why, Code: code}})
 }
 
+// alive writes a sign of life of the run, which is no event.
+func (w *world) alive() {
+	w.t.Helper()
+	if err := w.s.Alive(w.batch, w.run, w.now); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) batches() (all []checkpoint.Batch) {
+	w.t.Helper()
+	if err := w.s.View(w.t.Context(), func(r checkpoint.Reader) (err error) {
+		all, err = r.Batches()
+		return err
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	return all
+}
+
+// beside makes another batch whose call counts against the same quota.
+func (w *world) beside() {
+	w.t.Helper()
+	batch, run := w.batch, w.run
+	w.newBatch("beside", false)
+	w.plan(checkpoint.Plan{List: "beside.csv", Options: settings})
+	w.lines(checkpoint.Line{N: 1, Position: 1, File: "beside.csv", Line: 2, Device: device(100)})
+	w.start("run", "--yes")
+	w.wait(9 * time.Second)
+	w.call(1, 1, accepted(100))
+	w.wait(time.Second)
+	w.end("", 0)
+	w.batch, w.run = batch, run
+}
+
 func (w *world) wait(d time.Duration) { w.now = w.now.Add(d) }
 
 // answer is what came back for a call; the zero answer is none at all.

@@ -16,6 +16,9 @@ import (
 type FolderOptions struct {
 	Excel bool    // the CSV files begin with a byte order mark
 	Key   *Signer // signs the manifest; nil: it is not signed
+	// Program is the version of the program, for the manifest: another one may
+	// give audit.html another look.
+	Program string
 }
 
 // Folder is a report folder that was written.
@@ -63,21 +66,9 @@ func WriteFolder(ctx context.Context, s *checkpoint.Store, batch int64, dir stri
 // write fills the folder.
 func (f *Folder) write(ctx context.Context, r checkpoint.Reader, a *audit, opt FolderOptions) error {
 	b := a.batch
-	m := &manifest{Format: manifestFormat, Version: manifestVersion, Simulated: b.Simulated, Batch: b.Name, Cloud: b.Key.Cloud,
-		TenantID: b.Key.Tenant, List: listDigest{b.List, b.ListDigest}, Chain: chainDoc{b.Events, b.Head}}
-	for _, file := range []struct {
-		name string
-		fill func(io.Writer) error
-	}{
-		{"results.csv", func(w io.Writer) (err error) {
-			f.Summary, err = writeResults(ctx, r, b.ID, w, ResultOptions{Excel: opt.Excel})
-			return err
-		}},
-		{"failed.csv", func(w io.Writer) error { return writeSome(r, b, w, opt, hasFailed) }},
-		{"pending.csv", func(w io.Writer) error { return writeSome(r, b, w, opt, isLeft) }},
-		{"audit.json", func(w io.Writer) error { return a.writeJSON(w, r) }},
-		{"audit.html", func(w io.Writer) error { return a.writePage(w, r) }},
-	} {
+	m := &manifest{Format: manifestFormat, Version: manifestVersion, Program: opt.Program, Simulated: b.Simulated, Batch: b.Name,
+		Cloud: b.Key.Cloud, TenantID: b.Key.Tenant, List: listDigest{b.List, b.ListDigest}, Chain: chainDoc{b.Events, b.Head}}
+	for _, file := range a.files(ctx, r, opt.Excel, a.doc(), &f.Summary) {
 		if err := f.add(ctx, m, file.name, file.fill); err != nil {
 			return err
 		}
@@ -85,6 +76,30 @@ func (f *Folder) write(ctx context.Context, r checkpoint.Reader, a *audit, opt F
 	f.Summary.Path = filepath.Join(f.Dir, f.Files[0])
 	f.Head = b.Head
 	return f.seal(m, opt.Key)
+}
+
+// folderFile is a file of a report folder and what writes it.
+type folderFile struct {
+	name string
+	fill func(io.Writer) error
+}
+
+// files are those of a report folder, in the order of its manifest. sum is that
+// of results.csv once it is written.
+func (a *audit) files(ctx context.Context, r checkpoint.Reader, excel bool, doc auditDoc, sum *Summary) []folderFile {
+	some := func(wanted func(*checkpoint.Task) bool) func(io.Writer) error {
+		return func(w io.Writer) error { return writeSome(r, a.batch, w, excel, wanted) }
+	}
+	return []folderFile{
+		{"results.csv", func(w io.Writer) (err error) {
+			*sum, err = writeResults(ctx, r, a.batch.ID, w, ResultOptions{Excel: excel})
+			return err
+		}},
+		{"failed.csv", some(hasFailed)},
+		{"pending.csv", some(isLeft)},
+		{"audit.json", func(w io.Writer) error { return a.writeJSON(w, r, doc) }},
+		{"audit.html", func(w io.Writer) error { return a.writePage(w, r) }},
+	}
 }
 
 // add writes one file and puts it into the manifest under the name that it got.
@@ -146,8 +161,8 @@ func hasFailed(t *checkpoint.Task) bool {
 func isLeft(t *checkpoint.Task) bool { return !t.Status.Final() }
 
 // writeSome writes the rows of the result CSV that have one of some statuses.
-func writeSome(r checkpoint.Reader, b checkpoint.Batch, w io.Writer, opt FolderOptions, wanted func(*checkpoint.Task) bool) error {
-	sheet, err := newSheet(w, b.Columns, opt.Excel)
+func writeSome(r checkpoint.Reader, b checkpoint.Batch, w io.Writer, excel bool, wanted func(*checkpoint.Task) bool) error {
+	sheet, err := newSheet(w, b.Columns, excel)
 	if err != nil {
 		return err
 	}

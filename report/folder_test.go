@@ -214,11 +214,11 @@ func TestVerifyFolder(t *testing.T) {
 	w := newWorld(t)
 	small(w)
 	dir := write(t, w, FolderOptions{})
-	c, err := VerifyFolder(t.Context(), dir, w.s, nil)
+	c, err := VerifyFolder(t.Context(), dir, w.s, nil, "")
 	if err != nil || !c.Chained || !c.Remade || c.Batch != "decommission" {
 		t.Fatalf("VerifyFolder = %+v, %v; want all checked", c, err)
 	}
-	if c, err := VerifyFolder(t.Context(), dir, nil, nil); err != nil || c.Chained {
+	if c, err := VerifyFolder(t.Context(), dir, nil, nil, ""); err != nil || c.Chained {
 		t.Errorf("VerifyFolder without a checkpoint = %+v, %v; want only the files checked", c, err)
 	}
 
@@ -232,7 +232,7 @@ func TestVerifyFolder(t *testing.T) {
 				t.Fatal(err)
 			}
 			var m *Mismatch
-			if _, err := VerifyFolder(t.Context(), dir, w.s, nil); !errors.As(err, &m) {
+			if _, err := VerifyFolder(t.Context(), dir, w.s, nil, ""); !errors.As(err, &m) {
 				t.Errorf("byte %d of %s turned: %v; want a mismatch", at, name, err)
 			} else if m.File != name && name != manifestName {
 				t.Errorf("byte %d of %s turned: %v; want that file named", at, name, m)
@@ -258,18 +258,37 @@ func TestVerifyFolderNames(t *testing.T) {
 		{"a path out of the folder", func(t *testing.T, w *world, dir string) {
 			put(t, dir, manifestName, strings.Replace(string(read(t, filepath.Join(dir, manifestName))), `"failed.csv"`, `"../failed.csv"`, 1))
 		}, manifestName, "no name of a file"},
-		{"files and manifest made anew", func(t *testing.T, w *world, dir string) {
-			forge(t, dir, `"status":"refused"`, `"status":"accepted"`)
+		{"results.csv and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "results.csv", ",refused,", ",accepted,")
+		}, "results.csv", "not what the checkpoint gives"},
+		{"failed.csv and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "failed.csv", device(4), device(1))
+		}, "failed.csv", "not what the checkpoint gives"},
+		{"pending.csv and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "pending.csv", device(11), device(12))
+		}, "pending.csv", "not what the checkpoint gives"},
+		{"audit.json and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "audit.json", `"status":"refused"`, `"status":"accepted"`)
 		}, "audit.json", "not what the checkpoint gives"},
+		{"the quota in audit.json and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "audit.json", `"calls": 9`, `"calls": 8`)
+		}, "audit.json", "not what the checkpoint gives"},
+		{"an end of audit.json and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "audit.json", `"devices": [`, `"devices": ]`)
+		}, "audit.json", "not what the checkpoint gives"},
+		{"audit.html and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "audit.html", "3 accepted", "4 accepted")
+		}, "audit.html", "not what the checkpoint gives"},
+		{"a file put in, and into the manifest", func(t *testing.T, w *world, dir string) {
+			put(t, dir, "waived.csv", "MachineId\n")
+			remanifest(t, dir, func(m *manifest) { m.Files = append(m.Files, fileInsides{Name: "waived.csv"}) })
+		}, "waived.csv", "not one of the files"},
+		{"a file taken out, and out of the manifest", func(t *testing.T, w *world, dir string) {
+			remove(t, dir, "failed.csv")
+			remanifest(t, dir, func(m *manifest) { m.Files = slices.Delete(m.Files, 1, 2) })
+		}, "failed.csv", "not in the manifest"},
 		{"another chain", func(t *testing.T, w *world, dir string) {
-			path := filepath.Join(dir, manifestName)
-			var m manifest
-			if err := json.Unmarshal(read(t, path), &m); err != nil {
-				t.Fatal(err)
-			}
-			m.Chain.Head = strings.Repeat("0", 64)
-			b, _ := m.encode()
-			put(t, dir, manifestName, string(b))
+			remanifest(t, dir, func(m *manifest) { m.Chain.Head = strings.Repeat("0", 64) })
 		}, manifestName, "another hash"},
 	} {
 		w := newWorld(t)
@@ -277,7 +296,7 @@ func TestVerifyFolderNames(t *testing.T) {
 		dir := write(t, w, FolderOptions{})
 		tt.do(t, w, dir)
 		var m *Mismatch
-		if _, err := VerifyFolder(t.Context(), dir, w.s, nil); !errors.As(err, &m) || m.File != tt.file || !strings.Contains(m.What, tt.what) {
+		if _, err := VerifyFolder(t.Context(), dir, w.s, nil, ""); !errors.As(err, &m) || m.File != tt.file || !strings.Contains(m.What, tt.what) {
 			t.Errorf("VerifyFolder after %s = %v; want %s: …%s…", tt.why, err, tt.file, tt.what)
 		}
 	}
@@ -291,7 +310,7 @@ func TestVerifyFolderOfAnotherCheckpoint(t *testing.T) {
 	dir := write(t, w, FolderOptions{})
 	other := newWorld(t)
 	other.newBatch("another", false)
-	c, err := VerifyFolder(t.Context(), dir, other.s, nil)
+	c, err := VerifyFolder(t.Context(), dir, other.s, nil, "")
 	if err != nil || !c.Unknown || c.Chained || !strings.Contains(c.Describe(), "does not have this batch") {
 		t.Errorf("VerifyFolder with another checkpoint = %+v, %v; want the files checked, the chain not", c, err)
 	}
@@ -311,19 +330,26 @@ func put(t *testing.T, dir, name, text string) {
 	}
 }
 
-// forge changes audit.json and makes a manifest that fits it.
-func forge(t *testing.T, dir, old, new string) {
+// forge changes a file and makes a manifest that fits it.
+func forge(t *testing.T, dir, name, old, new string) {
 	t.Helper()
-	text := string(read(t, filepath.Join(dir, "audit.json")))
+	text := string(read(t, filepath.Join(dir, name)))
 	forged := strings.Replace(text, old, new, 1)
 	if forged == text {
-		t.Fatalf("%q is not in the audit", old)
+		t.Fatalf("%q is not in %s", old, name)
 	}
-	put(t, dir, "audit.json", forged)
+	put(t, dir, name, forged)
+	remanifest(t, dir, func(*manifest) {})
+}
+
+// remanifest changes the manifest and makes it fit the files.
+func remanifest(t *testing.T, dir string, change func(*manifest)) {
+	t.Helper()
 	var m manifest
 	if err := json.Unmarshal(read(t, filepath.Join(dir, manifestName)), &m); err != nil {
 		t.Fatal(err)
 	}
+	change(&m)
 	for i, f := range m.Files {
 		var err error
 		if m.Files[i], err = insidesOf(dir, f.Name); err != nil {
@@ -337,12 +363,68 @@ func forge(t *testing.T, dir, old, new string) {
 	put(t, dir, manifestName, string(b))
 }
 
+// What a folder depended on besides the chain makes no mismatch of it, and hides
+// no forgery.
+func TestVerifyFolderRemakes(t *testing.T) {
+	for _, tt := range []struct {
+		why    string
+		opt    FolderOptions
+		before func(w *world) // the report
+		after  func(w *world)
+		unmade string
+	}{
+		{why: "for Excel", opt: FolderOptions{Excel: true}},
+		{why: "of a simulated batch", before: func(w *world) { w.newBatch("rehearsed", true) }},
+		{why: "of a run at work, that was seen again since", before: func(w *world) {
+			w.start("run", "--yes")
+			w.wait(time.Second)
+			w.intent(11, 1)
+			w.alive()
+		}, after: func(w *world) {
+			w.wait(time.Minute)
+			w.alive()
+		}},
+		{why: "beside another batch, that was forgotten since", before: func(w *world) {
+			w.now = t0.Add(80 * time.Second)
+			w.beside()
+		}, after: func(w *world) {
+			all := w.batches()
+			if err := w.s.Forget(all[len(all)-1].ID, w.now.AddDate(1, 0, 0)); err != nil {
+				w.t.Fatal(err)
+			}
+		}, unmade: "the calls of other batches"},
+		{why: "of another version", opt: FolderOptions{Program: "v0.9"}, unmade: `version "v0.9" of the program`},
+	} {
+		w := newWorld(t)
+		small(w)
+		if tt.before != nil {
+			tt.before(w)
+		}
+		dir := write(t, w, tt.opt)
+		if tt.after != nil {
+			tt.after(w)
+		}
+		c, err := VerifyFolder(t.Context(), dir, w.s, nil, "")
+		if err != nil || !c.Remade || !strings.Contains(c.Unmade, tt.unmade) || (c.Unmade == "") != (tt.unmade == "") {
+			t.Errorf("VerifyFolder of a folder %s = %+v, %v; want it made again, but for %q", tt.why, c, err, tt.unmade)
+		}
+		if !strings.HasSuffix(c.Describe(), "the same report") && tt.unmade == "" || !strings.Contains(c.Describe(), tt.unmade) {
+			t.Errorf("Describe of a folder %s = %s", tt.why, c.Describe())
+		}
+		var m *Mismatch
+		forge(t, dir, "audit.json", `"format": "mde-offboard audit"`, `"format": "another"`)
+		if _, err := VerifyFolder(t.Context(), dir, w.s, nil, ""); !errors.As(err, &m) || m.File != "audit.json" {
+			t.Errorf("VerifyFolder of a forged folder %s = %v; want audit.json named", tt.why, err)
+		}
+	}
+}
+
 func TestVerifyFolderAfterMoreHappened(t *testing.T) {
 	w := newWorld(t)
 	small(w)
 	dir := write(t, w, FolderOptions{})
 	w.start("track", "")
-	c, err := VerifyFolder(t.Context(), dir, w.s, nil)
+	c, err := VerifyFolder(t.Context(), dir, w.s, nil, "")
 	if err != nil || !c.Chained || c.Remade {
 		t.Errorf("VerifyFolder after another run began = %+v, %v; want the chain found, the report not made again", c, err)
 	}
@@ -377,7 +459,7 @@ func TestSignature(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := VerifyFolder(t.Context(), dir, w.s, pub); err != nil || !c.Signed || !c.Remade {
+	if c, err := VerifyFolder(t.Context(), dir, w.s, pub, ""); err != nil || !c.Signed || !c.Remade {
 		t.Errorf("VerifyFolder with the key = %+v, %v; want it signed", c, err)
 	}
 	other, err := LoadVerifier(sshKey(t, "-t", "ed25519", "-N", "") + ".pub")
@@ -385,16 +467,16 @@ func TestSignature(t *testing.T) {
 		t.Fatal(err)
 	}
 	var m *Mismatch
-	if _, err := VerifyFolder(t.Context(), dir, nil, other); !errors.As(err, &m) || !strings.Contains(m.What, "another key") {
+	if _, err := VerifyFolder(t.Context(), dir, nil, other, ""); !errors.As(err, &m) || !strings.Contains(m.What, "another key") {
 		t.Errorf("VerifyFolder with another key = %v; want a mismatch", err)
 	}
 
 	// A forger can make a manifest that fits, but not sign it.
-	forge(t, dir, `"status":"refused"`, `"status":"accepted"`)
-	if _, err := VerifyFolder(t.Context(), dir, nil, nil); err != nil {
+	forge(t, dir, "audit.json", `"status":"refused"`, `"status":"accepted"`)
+	if _, err := VerifyFolder(t.Context(), dir, nil, nil, ""); err != nil {
 		t.Errorf("VerifyFolder of a forgery without a key = %v; want nil", err)
 	}
-	if _, err := VerifyFolder(t.Context(), dir, nil, pub); !errors.As(err, &m) || m.File != signatureName {
+	if _, err := VerifyFolder(t.Context(), dir, nil, pub, ""); !errors.As(err, &m) || m.File != signatureName {
 		t.Errorf("VerifyFolder of a forgery = %v; want the signature not to fit", err)
 	}
 
@@ -402,7 +484,7 @@ func TestSignature(t *testing.T) {
 	if _, err := WriteFolder(t.Context(), w.s, w.batch, dir, FolderOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := VerifyFolder(t.Context(), dir, nil, pub); !errors.As(err, &m) || !strings.Contains(m.What, "not signed") {
+	if _, err := VerifyFolder(t.Context(), dir, nil, pub, ""); !errors.As(err, &m) || !strings.Contains(m.What, "not signed") {
 		t.Errorf("VerifyFolder of an unsigned report = %v; want it said", err)
 	}
 }

@@ -25,6 +25,7 @@ const (
 type manifest struct {
 	Format    string        `json:"format"`
 	Version   int           `json:"version"`
+	Program   string        `json:"program,omitempty"` // the version that wrote the folder
 	Simulated bool          `json:"simulated"`
 	Batch     string        `json:"batch"`
 	Cloud     string        `json:"cloud"`

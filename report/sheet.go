@@ -39,6 +39,9 @@ type record struct {
 // over the type costs nothing, few enough that a long list takes no memory.
 const batchOfRows = 512
 
+// excelMark begins a CSV file that is for Excel.
+const excelMark = "\ufeff"
+
 // sheet writes a CSV file row by row: our columns by gocsv, and after them the
 // list's own, which only the list knows. It is the gocsv.CSVWriter that gocsv
 // writes to, so that every cell, whoever made it, is defused in one place.
@@ -59,7 +62,7 @@ func newSheet(w io.Writer, columns []string, excel bool) (*sheet, error) {
 	s.csv = csv.NewWriter(&s.line)
 	if excel {
 		// Excel takes a file without this mark for one in the system's code page.
-		if _, err := s.out.WriteString("\ufeff"); err != nil {
+		if _, err := s.out.WriteString(excelMark); err != nil {
 			return nil, err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,20 +31,24 @@ type Checked struct {
 	Signed    bool   // the signature was checked
 	Chained   bool   // the chain was found in the checkpoint
 	Unknown   bool   // the checkpoint does not have the batch
-	Remade    bool   // audit.json was made again from the checkpoint and is the same
+	Remade    bool   // every file was made again from the checkpoint and is the same
+	// Unmade says what of a folder that was remade could not be compared, and
+	// why; empty: nothing.
+	Unmade string
 }
 
 // VerifyFolder checks a report folder: that every file of its manifest is there
 // and as it was written and that no other report file is; with a key, that the
 // manifest is signed with it; with a checkpoint, that the chain which the
-// manifest names is the beginning of the batch's chain there and that its events
-// still give the same report. A batch that the checkpoint does not have is no
-// mismatch: it may have been forgotten since. The first thing that does not fit comes back as a
-// *Mismatch.
+// manifest names is the beginning of the batch's chain there and, if nothing has
+// happened since, that the checkpoint still gives every file as it is. A batch
+// that the checkpoint does not have is no mismatch: it may have been forgotten
+// since. program is the version that verifies. The first thing that does not fit
+// comes back as a *Mismatch.
 //
 // Without a key or a checkpoint this proves that the folder is whole, not who
 // made it.
-func VerifyFolder(ctx context.Context, dir string, s *checkpoint.Store, key *Verifier) (Checked, error) {
+func VerifyFolder(ctx context.Context, dir string, s *checkpoint.Store, key *Verifier, program string) (Checked, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Checked{}, &Mismatch{manifestName, "it is missing"}
@@ -70,7 +73,7 @@ func VerifyFolder(ctx context.Context, dir string, s *checkpoint.Store, key *Ver
 	if s == nil {
 		return c, nil
 	}
-	return c, s.View(ctx, func(r checkpoint.Reader) error { return m.checkChain(ctx, r, &c) })
+	return c, s.View(ctx, func(r checkpoint.Reader) error { return m.checkChain(ctx, r, dir, program, &c) })
 }
 
 func checkSignature(dir string, raw []byte, key *Verifier) error {
@@ -122,7 +125,7 @@ func (m *manifest) checkFiles(dir string) error {
 }
 
 // checkChain holds the manifest against the checkpoint.
-func (m *manifest) checkChain(ctx context.Context, r checkpoint.Reader, c *Checked) error {
+func (m *manifest) checkChain(ctx context.Context, r checkpoint.Reader, dir, program string, c *Checked) error {
 	b, err := r.FindBatch(m.Cloud, m.TenantID, m.Batch)
 	if errors.Is(err, checkpoint.ErrNoBatch) {
 		c.Unknown = true // forgotten since, or another checkpoint: nothing to hold it against
@@ -145,33 +148,10 @@ func (m *manifest) checkChain(ctx context.Context, r checkpoint.Reader, c *Check
 	if b.Events > m.Chain.Events {
 		return nil // more has happened since: the report cannot be made again
 	}
-	return m.remake(ctx, r, b, c)
-}
-
-// remake makes audit.json again and compares.
-func (m *manifest) remake(ctx context.Context, r checkpoint.Reader, b checkpoint.Batch, c *Checked) error {
 	if m.List.SHA256 != b.ListDigest || m.List.Name != b.List || m.Simulated != b.Simulated {
 		return &Mismatch{manifestName, "it is about another list than the checkpoint"}
 	}
-	a, err := gather(ctx, r, b.ID)
-	if err != nil {
-		return err
-	}
-	again := newCounting(io.Discard)
-	if err := a.writeJSON(again, r); err != nil {
-		return err
-	}
-	for _, f := range m.Files {
-		if !strings.HasPrefix(f.Name, "audit") || filepath.Ext(f.Name) != ".json" {
-			continue
-		}
-		if want := again.insides(f.Name); want != f {
-			return &Mismatch{f.Name, "it is not what the checkpoint gives"}
-		}
-		c.Remade = true
-		return nil
-	}
-	return &Mismatch{"audit.json", "it is not in the manifest"}
+	return m.remake(ctx, r, b, dir, program, c)
 }
 
 // Describe puts what was checked into a sentence.
@@ -187,6 +167,9 @@ func (c Checked) Describe() string {
 	switch {
 	case c.Remade:
 		b.WriteString(", the checkpoint gives the same report")
+		if c.Unmade != "" {
+			b.WriteString(", but for " + c.Unmade)
+		}
 	case c.Unknown:
 		b.WriteString("; the checkpoint does not have this batch, so its chain could not be checked")
 	case c.Chained:

@@ -79,7 +79,7 @@ func (a *app) forget(store *checkpoint.Store, b checkpoint.Batch, dir string) er
 	if err := store.Needed(b.ID, time.Now()); err != nil {
 		return stillNeeded(err, b)
 	}
-	folder, err := report.WriteFolder(ctx, store, b.ID, dir, report.FolderOptions{})
+	folder, err := report.WriteFolder(ctx, store, b.ID, dir, report.FolderOptions{Program: Version})
 	if err != nil {
 		return notReport(err)
 	}

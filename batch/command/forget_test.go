@@ -111,7 +111,7 @@ func TestRetire(t *testing.T) {
 	if err != nil || len(found) != 1 {
 		t.Fatalf("reports %q, %v; want that of the batch that is gone", found, err)
 	}
-	if _, err := report.VerifyFolder(t.Context(), filepath.Dir(found[0]), nil, nil); err != nil {
+	if _, err := report.VerifyFolder(t.Context(), filepath.Dir(found[0]), nil, nil, ""); err != nil {
 		t.Errorf("the report of the batch that is gone: %v", err)
 	}
 }

@@ -60,7 +60,7 @@ func (a *app) report(t *telling, name string) error {
 	if t.dir == "" {
 		t.dir = b.Name + ".report"
 	}
-	folder, err := report.WriteFolder(a.Context, store, b.ID, t.dir, report.FolderOptions{Excel: t.excel, Key: key})
+	folder, err := report.WriteFolder(a.Context, store, b.ID, t.dir, report.FolderOptions{Excel: t.excel, Key: key, Program: Version})
 	if err != nil {
 		return notReport(err)
 	}

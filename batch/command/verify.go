@@ -108,7 +108,7 @@ func (a *app) verifyFolder(dir, keyFile string, asJSON bool) error {
 		}
 		defer store.Close()
 	}
-	c, err := report.VerifyFolder(a.Context, dir, store, key)
+	c, err := report.VerifyFolder(a.Context, dir, store, key, Version)
 	if err != nil {
 		return unfit(err)
 	}
