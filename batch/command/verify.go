@@ -58,6 +58,9 @@ type checked struct {
 }
 
 func (a *app) verifyCheckpoint(asJSON bool) error {
+	if !a.hasCheckpoint() { // opening it would make one, in which all fits
+		return usage{fmt.Errorf("%s: there is no such checkpoint\nhint: --checkpoint FILE names another one", a.checkpointPath())}
+	}
 	store, err := a.openStore()
 	if err != nil {
 		return err
