@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -18,8 +19,8 @@ const metricsEvery = 15 * time.Second
 // metrics writes the figures of a run in Prometheus' text format to a file, for
 // the textfile collector of the node exporter. Names stay; new ones may come:
 //
-//	mde_offboard_devices{batch,status}            lines of the batch by status
-//	mde_offboard_calls_in_flight{batch}
+//	mde_offboard_devices{batch,status}            lines of the batch by status; absent when that is not known
+//	mde_offboard_calls_in_flight{batch}           absent, as the windows are, after a run that did not get to work
 //	mde_offboard_window_used{batch,window}        calls that each window holds
 //	mde_offboard_window_limit{batch,window}
 //	mde_offboard_done_timestamp_seconds{batch}    when the last call can go; absent when it is not known
@@ -60,12 +61,43 @@ func (m *metrics) end(e *ended) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p := batch.Progress{Batch: e.batch, Counts: e.sum.Counts, Usage: m.last.Usage}
-	if p.Counts == nil {
-		p.Counts = m.last.Counts
+	p := batch.Progress{Batch: e.batch, Counts: m.last.Counts, Usage: m.last.Usage}
+	for _, counts := range []map[checkpoint.Status]int{e.stands, e.sum.Counts} {
+		if counts != nil {
+			p.Counts = counts
+		}
 	}
 	m.last = p
 	m.write(e.code)
+}
+
+// stands is how the lines of a job's batch stand in the checkpoint, for a run
+// that ended before it could say so itself; nil if the checkpoint cannot tell,
+// as before it is known for which tenant of two the batch is.
+func (a *app) stands(j *job) (counts map[checkpoint.Status]int) {
+	rehearsal := j.simulate && a.global.checkpoint == "" // its books are fresh ones
+	if j.name == "" || rehearsal || !a.hasCheckpoint() {
+		return nil
+	}
+	store, err := a.openStore()
+	if err != nil {
+		return nil
+	}
+	defer store.Close()
+	tenant := strings.ToLower(either(j.end.tenant, either(j.login.TenantID, a.Getenv("AZURE_TENANT_ID"))))
+	err = store.View(context.WithoutCancel(a.Context), func(r checkpoint.Reader) error {
+		b, err := find(r, j.name, tenant)
+		if err != nil {
+			return err
+		}
+		counts, err = r.Counts(b.ID)
+		return err
+	})
+	if err != nil || counts == nil {
+		return nil
+	}
+	counts[checkpoint.InDoubt] += counts[checkpoint.Sending] // as the results tell it
+	return counts
 }
 
 // write replaces the file; a code below zero is that of a run at work.
@@ -99,15 +131,19 @@ func figures(p batch.Progress, began, now time.Time, code int) string {
 	}
 	value := func(v any) string { return fmt.Sprintf("} %v", v) }
 	var devices, used, limits []string
-	for _, st := range statuses {
-		devices = append(devices, fmt.Sprintf(",status=%q} %d", st, p.Counts[st]))
+	if p.Counts != nil {
+		for _, st := range statuses {
+			devices = append(devices, fmt.Sprintf(",status=%q} %d", st, p.Counts[st]))
+		}
 	}
 	for _, u := range p.Usage {
 		used = append(used, fmt.Sprintf(",window=%q} %d", u.Window.Per, u.Used))
 		limits = append(limits, fmt.Sprintf(",window=%q} %d", u.Window.Per, u.Window.Limit))
 	}
 	gauge("devices", "Lines of the batch by status.", devices...)
-	gauge("calls_in_flight", "Offboard calls without an answer yet.", value(p.InFlight))
+	if p.Usage != nil {
+		gauge("calls_in_flight", "Offboard calls without an answer yet.", value(p.InFlight))
+	}
 	gauge("window_used", "Offboard calls that a window of the quota holds.", used...)
 	gauge("window_limit", "Offboard calls that a window of the quota may hold.", limits...)
 	if !p.DoneAt.IsZero() {

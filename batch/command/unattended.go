@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
 	"mde-offboard/report"
 )
 
@@ -33,6 +34,7 @@ type ended struct {
 	why, hint     string // empty: it ran to its end
 	idle          bool   // there was nothing to do
 	sum           report.Summary
+	stands        map[checkpoint.Status]int // the lines of the batch, where sum has none; nil: not known
 	head          string
 }
 
@@ -67,6 +69,9 @@ func (a *app) tellTheEnd(j *job, err error) {
 	if err != nil {
 		e.code, e.hint = codeOf(err)
 		e.why = err.Error()
+	}
+	if j.metricsFile != "" && e.sum.Counts == nil {
+		e.stands = a.stands(j)
 	}
 	a.logTheEnd(e)
 	j.metrics.end(e)

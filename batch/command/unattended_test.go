@@ -156,4 +156,38 @@ func TestUnattendedErrors(t *testing.T) {
 	if strings.Contains(out, "very-secret") {
 		t.Errorf("the URL is in what was said: %s", out)
 	}
+
+	// What is not known is left out of the metrics; what the checkpoint knows is not.
+	prom := filepath.Join(r.dir, "bad.prom")
+	early := quickRun("bad.csv", "--metrics-file", "bad.prom")
+	code, out = exit(t, r.command(early...))
+	want(t, "a run of a bad list", code, out, 2)
+	for _, name := range []string{"devices", "calls_in_flight", "window_used"} {
+		if text := fileText(t, prom); strings.Contains(text, "mde_offboard_"+name) {
+			t.Errorf("a run that never began claims to know %s:\n%s", name, text)
+		}
+	}
+	r.list("good.csv", 3)
+	code, out = exit(t, r.command(quickRun("good.csv", "--batch", "bad")...))
+	want(t, "the list put right", code, out, 0)
+	code, out = exit(t, r.command(early...))
+	want(t, "a run of a bad list for a batch that is there", code, out, 2)
+	checkFigures(t, fileText(t, prom), `mde_offboard_devices{batch="bad",status="accepted"} 3`, `mde_offboard_devices{batch="bad",status="pending"} 0`,
+		`mde_offboard_exit_code{batch="bad"} 2`)
+	for _, other := range [][]string{{"--simulate"}, {"--tenant-id", "00000000-0000-0000-0000-000000000001"}} {
+		code, out = exit(t, r.command(append(early, other...)...))
+		want(t, "a run of a bad list for another batch of that name", code, out, 2)
+		if text := fileText(t, prom); strings.Contains(text, "mde_offboard_devices") {
+			t.Errorf("%v: the figures of another batch are told:\n%s", other, text)
+		}
+	}
+}
+
+func fileText(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
