@@ -12,8 +12,8 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
-	stop, hard := command.Signals()
+	stop, hard, last := command.Signals()
 	home, _ := os.UserHomeDir()
 	return command.Main(command.Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Home: home,
-		Context: stop, Hard: hard}, os.Args[1:])
+		Context: stop, Hard: hard, Last: last}, os.Args[1:])
 }

@@ -66,7 +66,7 @@ func testApp(t *testing.T) *app {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nowhere.Close() })
-	return &app{Env: Env{Stdout: nowhere, Stderr: nowhere, Getenv: variables(), Context: t.Context(), Hard: t.Context()},
+	return &app{Env: Env{Stdout: nowhere, Stderr: nowhere, Getenv: variables(), Context: t.Context(), Hard: t.Context(), Last: t.Context()},
 		log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 }
 

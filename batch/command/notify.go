@@ -204,7 +204,8 @@ func notifyClient() *http.Client {
 }
 
 // notify posts how a run ended. That somebody could not be told never changes
-// how it ended.
+// how it ended. It may outlast Hard: a run whose calls were given up is one that
+// somebody has to hear of.
 func (a *app) notify(j *job, e *ended) {
 	if j.notifyURL == "" {
 		return
@@ -214,7 +215,7 @@ func (a *app) notify(j *job, e *ended) {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(a.Context), 30*time.Second)
 		defer cancel()
-		stop := context.AfterFunc(a.Hard, cancel) // whoever waits no longer
+		stop := context.AfterFunc(a.Last, cancel) // whoever waits no longer
 		defer stop()
 		err = post(ctx, notifyClient(), j.notifyURL, body)
 	}

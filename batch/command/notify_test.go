@@ -1,11 +1,14 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,6 +116,31 @@ func TestNoticeShapes(t *testing.T) {
 			if !strings.Contains(string(b), want) {
 				t.Errorf("body(%s) = %s; want %s in it", tt.format, b, want)
 			}
+		}
+	}
+}
+
+// The end of a run whose calls were given up is posted, and nobody waits for a
+// server that does not answer after the last signal.
+func TestNotifyOutlastsHard(t *testing.T) {
+	over, end := context.WithCancel(t.Context())
+	end()
+	for _, tt := range []struct {
+		reason string
+		last   context.Context
+		want   int32
+	}{
+		{"the calls were given up", t.Context(), 1},
+		{"and so is the post", over, 0},
+	} {
+		var posted atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { posted.Add(1) }))
+		a := testApp(t)
+		a.Context, a.Hard, a.Last = over, over, tt.last
+		a.notify(&job{watchers: watchers{notifyURL: server.URL, notifyFormat: notifyPlain}}, &ended{batch: "list", code: 4})
+		server.Close()
+		if got := posted.Load(); got != tt.want {
+			t.Errorf("%s: posted %d times; want %d", tt.reason, got, tt.want)
 		}
 	}
 }

@@ -34,8 +34,9 @@ type Env struct {
 	Stdout, Stderr *os.File
 	Getenv         func(string) string
 	Home           string
-	// Context ends with the first signal, Hard with the second.
-	Context, Hard context.Context
+	// Context ends with the first signal, Hard with the second, Last with the
+	// third or soon after Hard.
+	Context, Hard, Last context.Context
 }
 
 // app is one execution of the program.

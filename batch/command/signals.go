@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Signals turns the first signal into the end of stop and the second into the
-// end of hard.
+// Signals turns the first signal into the end of stop, the second into the end of
+// hard and the third into that of last, which comes by itself soon after hard: it
+// is for telling how the run ended.
 //
 // Ctrl-C and Ctrl-Break have no hurry: calls in flight are finished. The others
 // come from something that will soon kill what is still there, so the end of
@@ -18,13 +19,13 @@ import (
 // SIGTERM (systemd, containers, on Windows a console that closes, a logoff, a
 // shutdown) and SIGHUP (a terminal that is gone), unless the program was started
 // to ignore the latter.
-func Signals() (stop, hard context.Context) {
+func Signals() (stop, hard, last context.Context) {
 	c := make(chan os.Signal, 4)
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(c, syscall.SIGHUP)
 	}
-	return stages(c, grace())
+	return stages(c, grace(), farewell())
 }
 
 // grace is how long calls in flight may take after a signal that announces a
@@ -37,10 +38,20 @@ func grace() time.Duration {
 	return 20 * time.Second
 }
 
-// stages ends stop and hard by the signals that come.
-func stages(c <-chan os.Signal, grace time.Duration) (stop, hard context.Context) {
+// farewell is how long after that the end of the run may be told: all is over
+// before the kill.
+func farewell() time.Duration {
+	if runtime.GOOS == "windows" {
+		return 1500 * time.Millisecond
+	}
+	return 8 * time.Second
+}
+
+// stages ends stop, hard and last by the signals that come.
+func stages(c <-chan os.Signal, grace, farewell time.Duration) (stop, hard, last context.Context) {
 	stop, first := context.WithCancel(context.Background())
 	hard, second := context.WithCancel(context.Background())
+	last, third := context.WithCancel(context.Background())
 	go func() {
 		s := <-c
 		first()
@@ -53,6 +64,11 @@ func stages(c <-chan os.Signal, grace time.Duration) (stop, hard context.Context
 		case <-late:
 		}
 		second()
+		select {
+		case <-c:
+		case <-time.After(farewell):
+		}
+		third()
 	}()
-	return stop, hard
+	return stop, hard, last
 }

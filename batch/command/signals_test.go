@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -29,7 +30,7 @@ func TestStages(t *testing.T) {
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
 			c := make(chan os.Signal, 4)
-			stop, hard := stages(c, 20*time.Second)
+			stop, hard, last := stages(c, 20*time.Second, 8*time.Second)
 			synctest.Wait()
 			if stop.Err() != nil || hard.Err() != nil {
 				t.Errorf("%s: stopped before any signal", tt.reason)
@@ -50,6 +51,42 @@ func TestStages(t *testing.T) {
 			if context.Cause(hard) != context.Canceled {
 				t.Errorf("%s: hard ended with %v", tt.reason, context.Cause(hard))
 			}
+			time.Sleep(7 * time.Second)
+			synctest.Wait()
+			if last.Err() != nil {
+				t.Errorf("%s: there was no time to tell how it ended", tt.reason)
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if last.Err() == nil {
+				t.Errorf("%s: it is still being told when the kill comes", tt.reason)
+			}
 		})
+	}
+}
+
+// A signal more ends the telling too.
+func TestLastSignal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := make(chan os.Signal, 4)
+		_, hard, last := stages(c, 20*time.Second, 8*time.Second)
+		for range 3 {
+			c <- os.Interrupt
+		}
+		synctest.Wait()
+		if hard.Err() == nil || last.Err() == nil {
+			t.Errorf("after three signals hard %v, last %v; want the end of both", hard.Err(), last.Err())
+		}
+	})
+}
+
+// What a kill announces must all fit in before it.
+func TestBeforeTheKill(t *testing.T) {
+	kill := 30 * time.Second
+	if runtime.GOOS == "windows" {
+		kill = 5 * time.Second
+	}
+	if all := grace() + farewell(); all >= kill {
+		t.Errorf("calls and telling take %v; want less than %v", all, kill)
 	}
 }
