@@ -97,7 +97,11 @@ func (h *hours) endsAt(now time.Time) (end time.Time, err error) {
 	if err != nil {
 		return end, err
 	}
-	at, err := time.Parse("15:04", h.until)
+	text := h.until
+	if text == "24:00" { // as --between has it
+		text = "00:00"
+	}
+	at, err := time.Parse("15:04", text)
 	if err != nil {
 		return end, fmt.Errorf("--until %q is not a time such as 06:00", h.until)
 	}
@@ -110,12 +114,16 @@ func (h *hours) endsAt(now time.Time) (end time.Time, err error) {
 // nextClock is the next moment at which a clock shows a minute of the day, or
 // one that it skips when it is put forward.
 func nextClock(now time.Time, minute int) time.Time {
+	const day = 24 * 60
 	shown := func(t time.Time) int { return t.Hour()*60 + t.Minute() }
 	for at := now.Truncate(time.Minute); ; {
 		before := shown(at)
 		at = at.Add(time.Minute)
 		here := shown(at)
-		if here == minute || before < minute && minute < here {
+		// The hour that is skipped may hold midnight. A step of more than half a
+		// day is a clock that is put back.
+		step, want := (here-before+day)%day, (minute-before+day)%day
+		if here == minute || step < day/2 && 0 < want && want < step {
 			return at
 		}
 	}

@@ -23,19 +23,27 @@ func TestEnd(t *testing.T) {
 		until     string
 		length    time.Duration
 		now, want string
+		zone      string // Europe/Madrid, if none
 	}{
-		{"later today", "06:00", 0, "2026-11-21T01:00:00+01:00", "2026-11-21T06:00:00+01:00"},
-		{"already past today", "06:00", 0, "2026-11-21T22:00:00+01:00", "2026-11-22T06:00:00+01:00"},
-		{"at that very minute it is tomorrow's", "06:00", 0, "2026-11-21T06:00:00+01:00", "2026-11-22T06:00:00+01:00"},
-		{"the earlier of two: the length", "06:00", time.Hour, "2026-11-21T01:00:00+01:00", "2026-11-21T02:00:00+01:00"},
-		{"the earlier of two: the clock", "06:00", 8 * time.Hour, "2026-11-21T01:00:00+01:00", "2026-11-21T06:00:00+01:00"},
-		{"a time that spring skips: when the clock jumps over it", "02:30", 0, "2026-03-29T00:00:00+01:00", "2026-03-29T03:00:00+02:00"},
-		{"a time that autumn has twice: the first", "02:30", 0, "2026-10-25T00:00:00+02:00", "2026-10-25T02:30:00+02:00"},
-		{"and after that the second", "02:30", 0, "2026-10-25T02:45:00+02:00", "2026-10-25T02:30:00+01:00"},
-		{"midnight", "00:00", 0, "2026-11-21T23:59:30+01:00", "2026-11-22T00:00:00+01:00"},
+		{"later today", "06:00", 0, "2026-11-21T01:00:00+01:00", "2026-11-21T06:00:00+01:00", ""},
+		{"already past today", "06:00", 0, "2026-11-21T22:00:00+01:00", "2026-11-22T06:00:00+01:00", ""},
+		{"at that very minute it is tomorrow's", "06:00", 0, "2026-11-21T06:00:00+01:00", "2026-11-22T06:00:00+01:00", ""},
+		{"the earlier of two: the length", "06:00", time.Hour, "2026-11-21T01:00:00+01:00", "2026-11-21T02:00:00+01:00", ""},
+		{"the earlier of two: the clock", "06:00", 8 * time.Hour, "2026-11-21T01:00:00+01:00", "2026-11-21T06:00:00+01:00", ""},
+		{"a time that spring skips: when the clock jumps over it", "02:30", 0, "2026-03-29T00:00:00+01:00", "2026-03-29T03:00:00+02:00", ""},
+		{"a time that autumn has twice: the first", "02:30", 0, "2026-10-25T00:00:00+02:00", "2026-10-25T02:30:00+02:00", ""},
+		{"and after that the second", "02:30", 0, "2026-10-25T02:45:00+02:00", "2026-10-25T02:30:00+01:00", ""},
+		{"midnight", "00:00", 0, "2026-11-21T23:59:30+01:00", "2026-11-22T00:00:00+01:00", ""},
+		{"midnight by its other name", "24:00", 0, "2026-11-21T23:59:30+01:00", "2026-11-22T00:00:00+01:00", ""},
+		{"the full hour that autumn has twice", "02:00", 0, "2026-10-25T02:30:00+02:00", "2026-10-25T02:00:00+01:00", ""},
+		{"skipped after midnight", "00:30", 0, "2025-09-06T22:00:00-04:00", "2025-09-07T01:00:00-03:00", "America/Santiago"},
+		{"skipped with midnight itself", "00:00", 0, "2025-09-06T22:00:00-04:00", "2025-09-07T01:00:00-03:00", "America/Santiago"},
+		{"skipped after midnight in Egypt", "00:30", 0, "2025-04-24T22:00:00+02:00", "2025-04-25T01:00:00+03:00", "Africa/Cairo"},
+		{"the first of an hour before midnight that is twice", "23:30", 0, "2025-04-05T22:00:00-03:00", "2025-04-05T23:30:00-03:00", "America/Santiago"},
+		{"a clock that is put back over midnight", "00:30", 0, "2025-04-05T23:30:00-03:00", "2025-04-06T00:30:00-04:00", "America/Santiago"},
 	}
 	for _, tt := range tests {
-		h := hours{timezone: "Europe/Madrid", until: tt.until, length: tt.length}
+		h := hours{timezone: either(tt.zone, "Europe/Madrid"), until: tt.until, length: tt.length}
 		got, err := h.endsAt(at(t, tt.now))
 		if err != nil || !got.Equal(at(t, tt.want)) {
 			t.Errorf("%s: endsAt(%s) = %v, %v; want %s", tt.reason, tt.now, got, err, tt.want)
@@ -52,6 +60,7 @@ func TestHoursRefused(t *testing.T) {
 		{"no such zone", hours{timezone: "Europe/Madird"}, "--timezone"},
 		{"no such hours", hours{between: []string{"22-6"}}, "--between"},
 		{"no such time", hours{until: "6 am"}, "--until"},
+		{"nor this one", hours{until: "24:01"}, "--until"},
 		{"a length that runs backwards", hours{length: -time.Hour}, "--for"},
 		{"too short for one call", hours{between: []string{"22:00-22:01"}}, "no call may be made"},
 	}
