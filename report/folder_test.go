@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/crypto/ssh"
 
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
@@ -444,20 +445,33 @@ func sshKey(t *testing.T, args ...string) string {
 	return path
 }
 
+// keys are the arguments with which ssh-keygen makes each kind of key that signs
+// manifests.
+var keys = [][]string{{"-t", "ed25519"}, {"-t", "rsa", "-b", "2048"}, {"-t", "rsa", "-b", "2048", "-m", "PEM"},
+	{"-t", "ecdsa", "-b", "256"}, {"-t", "ecdsa", "-b", "384"}, {"-t", "ecdsa", "-b", "521"}}
+
 func TestSignature(t *testing.T) {
+	for _, kind := range keys {
+		t.Run(strings.Join(kind, " "), func(t *testing.T) { testSignature(t, kind) })
+	}
+}
+
+func testSignature(t *testing.T, kind []string) {
 	w := newWorld(t)
 	small(w)
-	path := sshKey(t, "-t", "ed25519", "-N", "")
+	path := sshKey(t, append(kind, "-N", "")...)
 	key, err := LoadSigner(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := write(t, w, FolderOptions{Key: key})
-	sshKeygenAccepts(t, dir, path)
-
 	pub, err := LoadVerifier(path + ".pub")
 	if err != nil {
 		t.Fatal(err)
+	}
+	sshKeygenAccepts(t, dir, path, pub)
+	if again := contents(t, write(t, w, FolderOptions{Key: key})); !maps.Equal(again, contents(t, dir)) {
+		t.Errorf("a second signed report of the same checkpoint differs")
 	}
 	if c, err := VerifyFolder(t.Context(), dir, w.s, pub, ""); err != nil || !c.Signed || !c.Remade {
 		t.Errorf("VerifyFolder with the key = %+v, %v; want it signed", c, err)
@@ -490,7 +504,7 @@ func TestSignature(t *testing.T) {
 }
 
 // sshKeygenAccepts has OpenSSH check our signature, and us check OpenSSH's.
-func sshKeygenAccepts(t *testing.T, dir, key string) {
+func sshKeygenAccepts(t *testing.T, dir, key string, pub *Verifier) {
 	t.Helper()
 	signers := filepath.Join(t.TempDir(), "allowed_signers")
 	if err := os.WriteFile(signers, append([]byte("anna@example "), read(t, key+".pub")...), 0o600); err != nil {
@@ -514,8 +528,35 @@ func sshKeygenAccepts(t *testing.T, dir, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ours := read(t, filepath.Join(dir, signatureName)); !bytes.Equal(ours, theirs) {
+	if err := pub.check(manifest, theirs); err != nil {
+		t.Errorf("ssh-keygen's signature: %v", err)
+	}
+	// Those of ECDSA are random with ssh-keygen.
+	ours := read(t, filepath.Join(dir, signatureName))
+	if !strings.HasPrefix(pub.key.Type(), "ecdsa") && !bytes.Equal(ours, theirs) {
 		t.Errorf("our signature\n%s\nis not ssh-keygen's\n%s", ours, theirs)
+	}
+}
+
+// ssh-rsa is the name of a key and, in a signature, that of SHA-1.
+func TestSHA1Refused(t *testing.T) {
+	path := sshKey(t, "-t", "rsa", "-b", "2048", "-N", "")
+	key, err := LoadSigner(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub, err := LoadVerifier(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for algorithm, want := range map[string]string{ssh.KeyAlgoRSASHA512: "", ssh.KeyAlgoRSASHA256: "", ssh.KeyAlgoRSA: "SHA-1"} {
+		sig, err := key.signAs([]byte("manifest"), algorithm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pub.check([]byte("manifest"), sig); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("check of a signature with %s = %v; want %q", algorithm, err, want)
+		}
 	}
 }
 
@@ -525,15 +566,20 @@ func TestKeysThatAreRefused(t *testing.T) {
 		what string
 	}{
 		{[]string{"-t", "ed25519", "-N", "secret"}, "passphrase"},
-		{[]string{"-t", "ecdsa", "-N", ""}, "not an ed25519 key"},
+		{[]string{"-t", "rsa", "-b", "2048", "-N", "secret"}, "passphrase"},
 	} {
 		path := sshKey(t, tt.args...)
 		if _, err := LoadSigner(path); err == nil || !strings.Contains(err.Error(), tt.what) {
 			t.Errorf("LoadSigner(%v) = %v; want …%s…", tt.args, err, tt.what)
 		}
 	}
-	if _, err := LoadVerifier(sshKey(t, "-t", "ecdsa", "-N", "") + ".pub"); err == nil {
-		t.Errorf("LoadVerifier of an ecdsa key = nil; want an error")
+	token := filepath.Join(t.TempDir(), "key.pub")
+	line := "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gAAAABHNzaDo=\n"
+	if err := os.WriteFile(token, []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadVerifier(token); err == nil || !strings.Contains(err.Error(), "taken are ed25519, RSA and ECDSA keys") {
+		t.Errorf("LoadVerifier of a key on a token = %v; want an error that says which keys are taken", err)
 	}
 	if _, err := LoadVerifier(filepath.Join("..", "testdata", "report", "results.csv")); err == nil {
 		t.Errorf("LoadVerifier of a CSV file = nil; want an error")

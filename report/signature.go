@@ -2,7 +2,6 @@ package report
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"crypto/sha512"
 	"crypto/subtle"
 	"crypto/x509"
@@ -43,42 +42,53 @@ func sshsigSigned(message []byte) []byte {
 	return append([]byte(sshsigMagic), ssh.Marshal(sshsigMessage{SignatureNamespace, "", sshsigHash, string(digest[:])})...)
 }
 
-// Signer signs manifests with an ed25519 key.
-type Signer struct{ key ssh.Signer }
+// taken says that a key is none of those that sign manifests. Not among them are
+// DSA keys, certificates, and keys on a security token.
+func taken(key ssh.PublicKey) error {
+	switch key.Type() {
+	case ssh.KeyAlgoED25519, ssh.KeyAlgoRSA, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521:
+		return nil
+	}
+	return fmt.Errorf("a key of type %s; taken are ed25519, RSA and ECDSA keys, and ssh-keygen -t ed25519 makes one", key.Type())
+}
 
-// LoadSigner reads an ed25519 private key, in OpenSSH's format or as PKCS #8,
-// without a passphrase.
+// Signer signs manifests with an SSH key.
+type Signer struct{ key ssh.AlgorithmSigner }
+
+// LoadSigner reads an ed25519, RSA or ECDSA private key, in OpenSSH's format or
+// as PEM, without a passphrase.
 func LoadSigner(path string) (*Signer, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	key, err := ssh.ParseRawPrivateKey(b)
+	key, err := ssh.ParsePrivateKey(b)
 	var locked *ssh.PassphraseMissingError
-	switch {
-	case errors.As(err, &locked):
+	if errors.As(err, &locked) {
 		return nil, fmt.Errorf("%s: the key has a passphrase; sign the manifest with ssh-keygen -Y sign -n %s -f KEY %s", path, SignatureNamespace, manifestName)
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	switch k := key.(type) {
-	case *ed25519.PrivateKey:
-		key = *k
-	case ed25519.PrivateKey:
-	default:
-		return nil, fmt.Errorf("%s: not an ed25519 key; ssh-keygen -t ed25519 makes one", path)
+	if err == nil {
+		err = taken(key.PublicKey())
 	}
-	signer, err := ssh.NewSignerFromKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Signer{signer}, nil
+	return &Signer{key.(ssh.AlgorithmSigner)}, nil
 }
 
 // sign makes a signature file.
 func (s *Signer) sign(message []byte) ([]byte, error) {
-	// No randomness is used: an ed25519 signature depends on key and message.
-	sig, err := s.key.Sign(nil, sshsigSigned(message))
+	algorithm := s.key.PublicKey().Type()
+	if algorithm == ssh.KeyAlgoRSA { // which is also the name of its signatures with SHA-1
+		algorithm = ssh.KeyAlgoRSASHA512
+	}
+	return s.signAs(message, algorithm)
+}
+
+func (s *Signer) signAs(message []byte, algorithm string) ([]byte, error) {
+	// Without randomness each kind of signature depends on key and message alone,
+	// that of ECDSA as RFC 6979 has it: the same folder is the same bytes.
+	sig, err := s.key.SignWithAlgorithm(nil, sshsigSigned(message), algorithm)
 	if err != nil {
 		return nil, err
 	}
@@ -132,8 +142,8 @@ func LoadVerifier(path string) (*Verifier, error) {
 }
 
 func newVerifier(key ssh.PublicKey, path string) (*Verifier, error) {
-	if key.Type() != ssh.KeyAlgoED25519 {
-		return nil, fmt.Errorf("%s: not an ed25519 key", path)
+	if err := taken(key); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &Verifier{key}, nil
 }
@@ -159,6 +169,9 @@ func (v *Verifier) check(message, file []byte) error {
 	var sig ssh.Signature
 	if err := ssh.Unmarshal([]byte(blob.Signature), &sig); err != nil {
 		return fmt.Errorf("it cannot be read: %w", err)
+	}
+	if sig.Format == ssh.KeyAlgoRSA {
+		return errors.New("it was made with SHA-1, which is no longer safe")
 	}
 	if err := v.key.Verify(sshsigSigned(message), &sig); err != nil {
 		return errors.New("it is not a signature of this manifest")
