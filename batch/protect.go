@@ -19,7 +19,8 @@ import (
 // Protection is the devices that must never be offboarded, as patterns, one a
 // line: a device id; a name, with * and ? for any characters, which protects
 // devices of that full name or first label; tag:…, group:… and os:… with the
-// same wildcards. All without case; # begins a comment.
+// same wildcards. All without case. A line that begins with # is a comment; behind
+// a pattern none can stand, since # may be part of a tag or a group.
 type Protection struct {
 	ids    map[string]pattern
 	others []pattern
@@ -68,8 +69,8 @@ func (p *Protection) read(name string, r io.Reader) error {
 	var wrong []error
 	lines := bufio.NewScanner(transform.NewReader(r, unicode.BOMOverride(transform.Nop)))
 	for n := 1; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(" "+strings.ReplaceAll(lines.Text(), "\t", " "), " #")
-		if text = strings.TrimSpace(text); text == "" {
+		text := strings.TrimSpace(lines.Text())
+		if text == "" || text[0] == '#' {
 			continue
 		}
 		if err := p.add(pattern{file: name, line: n}, text); err != nil {
@@ -107,6 +108,8 @@ func (p *Protection) add(at pattern, text string) error {
 		return fmt.Errorf("%q has %d hexadecimal characters, a device id has 40", text, len(at.text))
 	case guidWord.MatchString(at.text):
 		return fmt.Errorf("%q is a GUID, as Intune and Entra use them; a device is protected by its Defender id (40 hexadecimal characters) or its name", text)
+	case strings.Contains(at.text, "#"):
+		return fmt.Errorf("%q is neither an id nor a name: a comment has a line of its own, which begins with #", text)
 	case strings.ContainsAny(at.text, `,;"`):
 		return fmt.Errorf("%q is neither an id nor a name: the file has one pattern a line, and no columns", text)
 	}

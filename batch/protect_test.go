@@ -55,8 +55,12 @@ func TestProtection(t *testing.T) {
 		{"a platform", "os:WindowsServer*", id, "", server, true},
 		{"another platform", "os:Windows11", id, "", server, false},
 		{"a tag of a device that the inventory does not have", "tag:*", id, "srv-0004", nil, false},
-		{"a comment behind the pattern", "srv-* # servers", id, "srv-0004", nil, true},
-		{"a comment alone", "# srv-*", id, "srv-0004", nil, false},
+		{"a comment", "# srv-*", id, "srv-0004", nil, false},
+		{"a comment behind spaces", " \t # srv-*", id, "srv-0004", nil, false},
+		{"a tag with # in it", "tag:Tier #0", id, "", &Device{Tags: []string{"Tier #0"}}, true},
+		{"a tag with # in it is that tag alone", "tag:Tier #0", id, "", &Device{Tags: []string{"Tier"}}, false},
+		{"a group with # in it", "group:Servers #1", id, "", &Device{Group: "servers #1"}, true},
+		{"a tag that begins with #", "tag:#keep", id, "", &Device{Tags: []string{"#keep"}}, true},
 	} {
 		p, err := ReadProtection([]string{protectFile(t, "\r\n"+tc.pattern+"\r\n")})
 		if err != nil {
@@ -73,7 +77,7 @@ func TestProtection(t *testing.T) {
 func TestProtectionWrong(t *testing.T) {
 	path := protectFile(t, strings.Join([]string{
 		"srv-*", "role:dc", "tag:", "d47fbcac0d737d0472e11432e0f43692293e813", "0f0e28ac-9de0-55d7-8adf-a57d1bffb643",
-		"srv-0004,keep", "Ger\xe4t", "lap-1"}, "\n"))
+		"srv-0004,keep", "Ger\xe4t", "lap-1", "srv-* # servers"}, "\n"))
 	_, err := ReadProtection([]string{path, path + ".missing"})
 	if err == nil || !strings.Contains(err.Error(), "protect.txt.missing") {
 		t.Errorf("ReadProtection of a file that is not there = %v; want its name", err)
@@ -88,7 +92,8 @@ func TestProtectionWrong(t *testing.T) {
 		`PATH:4: "d47fbcac0d737d0472e11432e0f43692293e813" has 39 hexadecimal characters, a device id has 40`,
 		`PATH:5: "0f0e28ac-9de0-55d7-8adf-a57d1bffb643" is a GUID, as Intune and Entra use them; a device is protected by its Defender id (40 hexadecimal characters) or its name`,
 		`PATH:6: "srv-0004,keep" is neither an id nor a name: the file has one pattern a line, and no columns`,
-		`PATH:7: "Ger\xe4t" is not valid UTF-8: save the file as UTF-8`}, "\n"), "PATH", path)
+		`PATH:7: "Ger\xe4t" is not valid UTF-8: save the file as UTF-8`,
+		`PATH:9: "srv-* # servers" is neither an id nor a name: a comment has a line of its own, which begins with #`}, "\n"), "PATH", path)
 	if err.Error() != want {
 		t.Errorf("ReadProtection = %v; want %v", err, want)
 	}

@@ -61,7 +61,7 @@ func (j *job) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&j.noInventory, "no-inventory", false, "do without the inventory, and without the permission to read")
 	f.IntVar(&j.req.MaxDevices, "max-devices", 1000, "refuse to offboard more than `N` devices; 0: no limit")
 	f.Float64Var(&j.req.MaxPercent, "max-percent", 50, "refuse to offboard more than `P` percent of the onboarded inventory, where that is more than 5 devices; 100: no limit")
-	f.StringArrayVar(&j.protect, "protect", nil, "never offboard the devices in `FILE`: ids, names with *, tag:…, group:…, os:…, one a line; repeatable")
+	f.StringArrayVar(&j.protect, "protect", nil, "never offboard the devices in `FILE`: ids, names with *, tag:…, group:…, os:…, one a line; a line that begins with # is a comment; repeatable")
 	f.DurationVar(&j.req.RecentlySeen, "recently-seen", 0, "hold back devices that were seen within `D`, such as 72h (default: off)")
 	f.IntVar(&j.req.Canary, "canary", 0, "send the first `N` devices, then ask again; unattended, the next run goes on (default: off)")
 	f.BoolVar(&j.simulate, "simulate", false, "rehearse against the embedded simulator; no tenant, no login, nothing is changed")
