@@ -26,7 +26,6 @@ type connection struct {
 	perHour      int
 	minute, hour time.Duration
 	opt          batch.Options
-	maxFailures  string
 	noInventory  bool
 	settles      bool            // the command has --settle-wait
 	source       defender.Source // in place of a login, in a rehearsal

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -60,7 +58,8 @@ func (j *job) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&j.retry, "retry", nil, "take up devices of these `STATUSES` again: refused, failed (also those whose action failed or timed out)")
 	f.BoolVar(&j.noInventory, "no-inventory", false, "do without the inventory, and without the permission to read")
 	f.IntVar(&j.req.MaxDevices, "max-devices", 1000, "refuse to offboard more than `N` devices; 0: no limit")
-	f.Float64Var(&j.req.MaxPercent, "max-percent", 50, "refuse to offboard more than `P` percent of the onboarded inventory, where that is more than 5 devices; 100: no limit")
+	j.req.MaxPercent = 50
+	f.Var((*percent)(&j.req.MaxPercent), "max-percent", "refuse to offboard more than `P` percent of the onboarded inventory, where that is more than 5 devices; 100: no limit")
 	f.StringArrayVar(&j.protect, "protect", nil, "never offboard the devices in `FILE`: ids, names with *, tag:…, group:…, os:…, one a line; a line that begins with # is a comment; repeatable")
 	f.DurationVar(&j.req.RecentlySeen, "recently-seen", 0, "hold back devices that were seen within `D`, such as 72h (default: off)")
 	f.IntVar(&j.req.Canary, "canary", 0, "send the first `N` devices, then ask again; unattended, the next run goes on (default: off)")
@@ -74,7 +73,8 @@ func (j *job) addRunFlags(f *pflag.FlagSet) {
 	f.BoolVar(&j.track, "track", false, "when all is sent, go on into track --until-final")
 	f.BoolVar(&j.yes, "yes", false, "agree to the plan without being asked")
 	f.StringVar(&j.digest, "plan", "", "run exactly the plan with this `DIGEST`, or refuse")
-	f.StringVar(&j.maxFailures, "max-failures", "10%", "stop when more than `N|P%` of the devices failed, from 20 devices on")
+	j.opt.MaxFailures = batch.Threshold{Percent: 10, From: thresholdFrom}
+	f.Var((*threshold)(&j.opt.MaxFailures), "max-failures", "stop when more than `N|P%` of the devices failed, from 20 devices on")
 	j.settles = true
 	f.IntVar(&j.opt.MaxAttempts, "max-attempts", 5, "attempts for one device, at most `N`")
 	f.DurationVar(&j.opt.SettleWait, "settle-wait", 5*time.Minute, "how long `D` an action may stay invisible before a device in doubt is called again; shorter on loopback only")
@@ -110,13 +110,9 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	if err := j.readGuards(); err != nil {
 		return usage{err}
 	}
-	if j.opt.MaxFailures, err = parseThreshold(j.maxFailures); err != nil {
-		return usage{err}
+	if j.req.Comment, err = cleanComment(j.req.Comment); err != nil {
+		return err
 	}
-	if n := len(utf16.Encode([]rune(j.req.Comment))); n > input.MaxComment {
-		return usage{fmt.Errorf("--comment has %d characters; Defender takes %d with the tag", n, input.MaxComment)}
-	}
-	j.req.Comment = strings.TrimSpace(j.req.Comment) // a blank one is none
 	if j.files, err = input.Expand(args); err != nil {
 		return usage{err}
 	}
@@ -149,8 +145,6 @@ func (j *job) readGuards() (err error) {
 	switch req := &j.req; {
 	case req.MaxDevices < 0, req.Canary < 0, req.RecentlySeen < 0:
 		return errors.New("--max-devices, --canary and --recently-seen must not be negative")
-	case req.MaxPercent <= 0 || req.MaxPercent > 100:
-		return fmt.Errorf("--max-percent %g is not a share from above 0 to 100", req.MaxPercent)
 	case len(j.protect) > 0:
 		req.Protect, err = batch.ReadProtection(j.protect)
 	}
@@ -164,21 +158,6 @@ func cleanRetry(words []string) ([]string, error) {
 		}
 	}
 	return words, nil
-}
-
-func parseThreshold(s string) (t batch.Threshold, err error) {
-	t.From = 20
-	if p, ok := strings.CutSuffix(s, "%"); ok {
-		if _, err = fmt.Sscanf(p, "%g", &t.Percent); err == nil && t.Percent > 0 && t.Percent <= 100 {
-			return t, nil
-		}
-	} else if _, err = fmt.Sscanf(s, "%d", &t.Count); err == nil && t.Count >= 0 {
-		return t, nil
-	}
-	if s == "" { // plan has no such flag
-		return t, nil
-	}
-	return t, fmt.Errorf("--max-failures %q is neither a number nor a share such as 10%%", s)
 }
 
 // cleanup undoes what prepare and rehearse set up.

@@ -191,7 +191,7 @@ func (l *List) check(row *Row, rec *record, kind Kind) *Problem {
 	if cells := rec.Beyond.all(); !blank(cells) || len(cells) == beyond {
 		return l.tooWide(row, cells)
 	}
-	if n, long := tooLong(row.Comment); long {
+	if n, long := TooLong(row.Comment); long {
 		return &Problem{File: l.name, Line: row.Line, Column: l.column(l.layout.comment, rec.Comment), Kind: KindComment,
 			Cell: row.Comment, Text: fmt.Sprintf("the comment has %d characters, the most is %d", n, MaxComment), Hint: "shorten the comment"}
 	}
@@ -246,8 +246,9 @@ func valid(s string) string {
 	return strings.ToValidUTF8(s, "\ufffd")
 }
 
-// tooLong returns the length of a comment if it is more than MaxComment.
-func tooLong(comment string) (int, bool) {
+// TooLong returns the length of a comment, as MaxComment counts, if it is more
+// than that.
+func TooLong(comment string) (int, bool) {
 	if len(comment) <= MaxComment {
 		return 0, false // no character has fewer bytes than UTF-16 code units
 	}

@@ -2,6 +2,7 @@ package quota
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -72,14 +73,15 @@ func parseSpan(part string) (s span, err error) {
 }
 
 func parseMinute(text string) (int, error) {
-	var h, m int
 	if len(text) != len("22:00") || text[2] != ':' {
 		return 0, fmt.Errorf("%q is not a time such as 22:00", text)
 	}
-	if _, err := fmt.Sscanf(text, "%d:%d", &h, &m); err != nil || h < 0 || m < 0 || m > 59 || h*60+m > dayMinutes {
+	h, wrongHour := strconv.ParseUint(text[:2], 10, 8)
+	m, wrongMinute := strconv.ParseUint(text[3:], 10, 8)
+	if wrongHour != nil || wrongMinute != nil || m > 59 || h*60+m > dayMinutes {
 		return 0, fmt.Errorf("%q is not a time from 00:00 to 24:00", text)
 	}
-	return h*60 + m, nil
+	return int(h*60 + m), nil
 }
 
 // parseDays reads "Sat,Sun" and "Mon-Fri".

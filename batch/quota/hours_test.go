@@ -105,6 +105,9 @@ func TestParseHoursRefuses(t *testing.T) {
 		"Mo 10:00-11:00":   "too short to be a day",
 		"22:00-06:00-7:00": "two ends",
 		"-1:00-02:00":      "a sign",
+		"22:3x-06:00":      "more than a minute",
+		"+2:00-06:00":      "another sign",
+		"22:00- 6:00":      "a space for a digit",
 	} {
 		if h, err := ParseHours([]string{spec}, time.UTC); err == nil {
 			t.Errorf("ParseHours(%q) = %v; want an error: %s", spec, h, reason)

@@ -1,0 +1,61 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"mde-offboard/batch"
+)
+
+// percent is a flag for a share: more than 0 and at most 100.
+type percent float64
+
+var plainNumber = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
+
+// String is the value as it is given on the command line.
+func (p *percent) String() string { return fmt.Sprintf("%g", float64(*p)) }
+
+// Set reads digits, with a point where there is need. What a float may be
+// otherwise, NaN among it, is no share.
+func (p *percent) Set(s string) error {
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil || !plainNumber.MatchString(s) || v <= 0 || v > 100 {
+		return errors.New("it is not a share from above 0 to 100")
+	}
+	*p = percent(v)
+	return nil
+}
+
+// Type names the value in the help.
+func (p *percent) Type() string { return "percent" }
+
+// thresholdFrom is from how many devices on --max-failures is judged.
+const thresholdFrom = 20
+
+// threshold is a flag for a number, or a share such as 10%.
+type threshold batch.Threshold
+
+// String is the value as it is given on the command line.
+func (t *threshold) String() string { return batch.Threshold(*t).String() }
+
+// Set reads the whole of a text.
+func (t *threshold) Set(s string) error {
+	v := threshold{From: thresholdFrom}
+	if share, ok := strings.CutSuffix(s, "%"); ok {
+		if err := (*percent)(&v.Percent).Set(share); err != nil {
+			return err
+		}
+	} else if n, err := strconv.ParseUint(s, 10, 31); err != nil {
+		return errors.New("it is neither a number nor a share such as 10%")
+	} else {
+		v.Count = int(n)
+	}
+	*t = v
+	return nil
+}
+
+// Type names the value in the help.
+func (t *threshold) Type() string { return "threshold" }
