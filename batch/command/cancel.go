@@ -90,12 +90,14 @@ func (a *app) cancel(w *withdrawal, name string) error {
 
 // request reads the flags and the lists.
 func (w *withdrawal) request(name string) (req batch.CancelRequest, err error) {
-	req.Name, req.Comment = name, w.comment
-	if req.Comment == "" {
-		req.Comment = "Withdrawn: batch " + name
+	req.Name = name
+	if req.Comment, err = cleanComment(w.comment); err != nil {
+		return req, err
 	}
-	if len(req.Comment) > input.MaxComment {
-		return req, usage{fmt.Errorf("--comment has %d characters; Defender takes %d with the tag", len(req.Comment), input.MaxComment)}
+	if req.Comment == "" {
+		if req.Comment, err = cleanComment("Withdrawn: batch " + name); err != nil {
+			return req, err
+		}
 	}
 	if len(w.only) == 0 {
 		return req, nil
