@@ -27,7 +27,8 @@ changes anything. It signs in and reads the inventory, so that devices are
 checked by it. With --no-inventory it needs no login: then the plan is of the
 list and the checkpoint alone. Such a plan has a digest only where tenant and
 application are known without a login: from --tenant-id and --client-id (or the
-variables for them), or from an earlier run of the batch.
+variables for them), or from an earlier run of the batch; against a simulator
+from an earlier run alone.
 
 --json writes the plan to standard output, in fields that stay as they are:
 
@@ -85,8 +86,13 @@ func digestOf(s *connected, p *batch.Plan) string {
 	return p.Digest(s.Key, s.Host)
 }
 
-// targeted says whether it is known whose devices the plan is about.
-func (s *connected) targeted() bool { return s.Key.Tenant != "" && s.Key.Application != "" }
+// targeted says whether it is known whose devices the plan is about. Whether
+// somebody on loopback is a simulator, which run then takes for another target,
+// only a login tells, or an earlier run.
+func (s *connected) targeted() bool {
+	guessed := s.Client == nil && s.Simulated != s.target.Loopback
+	return s.Key.Tenant != "" && s.Key.Application != "" && !guessed
+}
 
 // begin reads flags and lists, and signs in, the list first: what is wrong with
 // it needs no login to be told. Where the list is to blame the plan tells how.
@@ -166,7 +172,9 @@ func (a *app) withoutLogin(j *job, store *checkpoint.Store) (*connected, error) 
 			return nil
 		}
 		s.Key.Tenant, s.Key.Application = either(s.Key.Tenant, b.Key.Tenant), either(s.Key.Application, b.Key.Application)
-		s.Simulated = b.Simulated
+		if s.Simulated = b.Simulated; s.Simulated && target.Loopback {
+			s.Key.Cloud = b.Key.Cloud
+		}
 		return err
 	})
 	return s, err
