@@ -40,6 +40,7 @@ them. The same command goes on after any stop.`,
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.cancel(w, args[0]) },
 	}
 	w.addFlags(cmd.Flags())
+	a.checks["cancel"] = w.checkFlags
 	return cmd
 }
 
@@ -52,12 +53,20 @@ func (w *withdrawal) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&w.opt.SettleWait, "settle-wait", 5*time.Minute, "how long `D` an action may stay invisible before a device in doubt counts as not sent; shorter on loopback only")
 }
 
-func (a *app) cancel(w *withdrawal, name string) error {
-	req, err := w.request(name)
-	if err != nil {
+// checkFlags refuses values of flags that say on their own that they are wrong.
+func (w *withdrawal) checkFlags() error {
+	if _, err := cleanComment(w.comment); err != nil {
 		return err
 	}
-	if err := w.check(); err != nil {
+	return w.check()
+}
+
+func (a *app) cancel(w *withdrawal, name string) error {
+	if err := w.checkFlags(); err != nil {
+		return err
+	}
+	req, err := w.request(name)
+	if err != nil {
 		return err
 	}
 	if err := a.known(name); err != nil {

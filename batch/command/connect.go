@@ -56,6 +56,9 @@ func (c *connection) check() error {
 	if err != nil {
 		return usage{err}
 	}
+	if _, err := defender.NewSource(c.login); err != nil {
+		return usage{fmt.Errorf("--auth: %w", err)}
+	}
 	if c.perMinute < 1 || c.perHour < 1 || c.opt.Workers < 1 {
 		return usage{errors.New("--per-minute, --per-hour and --workers must be 1 or more")}
 	}

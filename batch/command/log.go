@@ -32,24 +32,31 @@ const (
 	logOldFiles  = 10
 )
 
+// check says what is wrong with the flags of the log, and what its level is.
+func (g *globals) check() (level slog.Level, err error) {
+	if err := level.UnmarshalText([]byte(g.logLevel)); err != nil {
+		return level, usage{fmt.Errorf("--log-level %q is none of debug, info, warn, error", g.logLevel)}
+	}
+	if g.logFormat != "text" && g.logFormat != "json" {
+		return level, usage{fmt.Errorf("--log-format %q is neither text nor json", g.logFormat)}
+	}
+	return level, nil
+}
+
 // openLog opens what --log-… name.
 func (a *app) openLog() error {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(a.global.logLevel)); err != nil {
-		return usage{fmt.Errorf("--log-level %q is none of debug, info, warn, error", a.global.logLevel)}
+	level, err := a.global.check()
+	if err != nil {
+		return err
 	}
 	w, err := a.logWriter(level)
 	if err != nil {
 		return err
 	}
 	opt := &slog.HandlerOptions{Level: level}
-	switch a.global.logFormat {
-	case "text":
-		a.log = slog.New(slog.NewTextHandler(w, opt))
-	case "json":
+	a.log = slog.New(slog.NewTextHandler(w, opt))
+	if a.global.logFormat == "json" {
 		a.log = slog.New(slog.NewJSONHandler(w, opt))
-	default:
-		return usage{fmt.Errorf("--log-format %q is neither text nor json", a.global.logFormat)}
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ from an earlier run alone.
 		RunE: func(cmd *cobra.Command, args []string) error { return a.plan(j, args) },
 	}
 	j.addFlags(cmd.Flags())
+	a.checks["plan"] = j.checkFlags
 	cmd.Flags().BoolVar(&j.json, "json", false, "write the plan as JSON to standard output")
 	return cmd
 }

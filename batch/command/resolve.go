@@ -39,6 +39,7 @@ then. All columns of the list are kept.`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.resolve(l, args) },
 	}
+	a.checks["resolve"] = l.check
 	f := cmd.Flags()
 	l.connection.addFlags(f)
 	f.StringVar(&l.list.IDColumn, "id-column", "", "`COLUMN` of the device ids (default: found by name and value)")

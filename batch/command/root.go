@@ -50,6 +50,9 @@ type app struct {
 	wordless bool
 	above    above
 	zone     *time.Location // of the times that people read; nil: the local one
+	// checks are what each command checks of its flags before it does anything
+	// else, by its name. The test of the README makes them too.
+	checks map[string]func() error
 }
 
 // globals are the flags of every command.
@@ -127,6 +130,7 @@ Then do it:                       mde-offboard run LIST.csv`,
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	a.global.addFlags(root.PersistentFlags())
+	a.checks = map[string]func() error{}
 	root.AddCommand(a.runCommand(), a.planCommand(), a.resolveCommand(), a.statusCommand(), a.trackCommand(), a.cancelCommand(), a.reportCommand(), a.simulateCommand(), a.verifyCommand(), a.forgetCommand(), a.versionCommand())
 	return root
 }

@@ -13,6 +13,7 @@ import (
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
 	"mde-offboard/batch/input"
+	"mde-offboard/batch/simulator"
 	"mde-offboard/report"
 )
 
@@ -96,22 +97,54 @@ goes on after any stop. Ctrl-C once: calls in flight are finished; twice: at onc
 	j.addFlags(cmd.Flags())
 	j.addRunFlags(cmd.Flags())
 	j.watchers.addFlags(cmd.Flags())
+	a.checks["run"] = func() error { return errors.Join(checkNotify(j.notifyURL, j.notifyFormat), j.checkFlags()) }
 	return cmd
+}
+
+// checkFlags refuses values of flags that say on their own that they are wrong.
+func (j *job) checkFlags() error {
+	for _, s := range j.retry {
+		if s != string(checkpoint.Refused) && s != string(checkpoint.Failed) {
+			return usage{fmt.Errorf("--retry %q: only refused and failed can be taken up again", s)}
+		}
+	}
+	if j.req.MaxDevices < 0 || j.req.Canary < 0 || j.req.RecentlySeen < 0 {
+		return usage{errors.New("--max-devices, --canary and --recently-seen must not be negative")}
+	}
+	if _, err := cleanComment(j.req.Comment); err != nil {
+		return err
+	}
+	if _, err := simulator.ParseFaults(j.faults); err != nil {
+		return usage{fmt.Errorf("--faults: %w", err)}
+	}
+	c, h := j.connection, j.hours // what they work out is worked out when it is needed
+	if j.simulate {
+		if c.config.Endpoint != "" || c.config.AuthorityHost != "" || c.login.Auth != "default" {
+			return usage{errors.New("--simulate brings an endpoint and a login of its own; leave out --endpoint, --authority-host and --auth")}
+		}
+		c.config.Endpoint, c.config.AuthorityHost = "https://127.0.0.1", "https://127.0.0.1"
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	return h.apply(time.Now(), &c.opt)
 }
 
 // prepare reads the flags and finds the lists.
 func (j *job) prepare(a *app, args []string) (err error) {
-	if j.retry, err = cleanRetry(j.retry); err != nil {
-		return usage{err}
+	if err := j.checkFlags(); err != nil {
+		return err
 	}
 	for _, s := range j.retry {
 		j.req.Retry = append(j.req.Retry, checkpoint.Status(s))
 	}
-	if err := j.readGuards(); err != nil {
-		return usage{err}
-	}
 	if j.req.Comment, err = cleanComment(j.req.Comment); err != nil {
 		return err
+	}
+	if len(j.protect) > 0 {
+		if j.req.Protect, err = batch.ReadProtection(j.protect); err != nil {
+			return usage{err}
+		}
 	}
 	if j.files, err = input.Expand(args); err != nil {
 		return usage{err}
@@ -138,26 +171,6 @@ func (j *job) prepare(a *app, args []string) (err error) {
 		j.spooled, j.cleanups = path, append(j.cleanups, remove)
 	}
 	return nil
-}
-
-// readGuards checks the guards of the plan.
-func (j *job) readGuards() (err error) {
-	switch req := &j.req; {
-	case req.MaxDevices < 0, req.Canary < 0, req.RecentlySeen < 0:
-		return errors.New("--max-devices, --canary and --recently-seen must not be negative")
-	case len(j.protect) > 0:
-		req.Protect, err = batch.ReadProtection(j.protect)
-	}
-	return err
-}
-
-func cleanRetry(words []string) ([]string, error) {
-	for _, w := range words {
-		if w != string(checkpoint.Refused) && w != string(checkpoint.Failed) {
-			return nil, fmt.Errorf("--retry %q: only refused and failed can be taken up again", w)
-		}
-	}
-	return words, nil
 }
 
 // cleanup undoes what prepare and rehearse set up.

@@ -34,6 +34,7 @@ a run in another process finds it, and its books when it ends.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.simulate(r) },
 	}
+	a.checks["simulate"] = r.checkFlags
 	f := cmd.Flags()
 	f.StringVar(&r.addr, "listen", "127.0.0.1:0", "loopback `ADDRESS` to serve on")
 	f.StringVar(&r.dir, "dir", "", "write ca.pem and env to `DIR` (default: a new temporary one)")
@@ -61,7 +62,18 @@ a run in another process finds it, and its books when it ends.`,
 	return cmd
 }
 
+// checkFlags refuses what no simulator can be made of.
+func (r *rehearsal) checkFlags() error {
+	if _, err := simulator.New(r.opt); err != nil {
+		return usage{err}
+	}
+	return nil
+}
+
 func (a *app) simulate(r *rehearsal) error {
+	if err := r.checkFlags(); err != nil {
+		return err
+	}
 	files, err := input.Expand(r.listed)
 	if err != nil {
 		return usage{err}

@@ -38,6 +38,7 @@ cancelled or are missing, and 4 if some are open.`,
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.track(t, args[0]) },
 	}
+	a.checks["track"] = t.checkFlags
 	f := cmd.Flags()
 	t.connection.addFlags(f)
 	f.DurationVar(&t.Every, "every", time.Minute, "look again after `D`, and less often as the actions grow older")
@@ -49,7 +50,8 @@ cancelled or are missing, and 4 if some are open.`,
 	return cmd
 }
 
-func (a *app) track(t *following, name string) error {
+// checkFlags checks the flags, and works out for how long to look.
+func (t *following) checkFlags() error {
 	if t.Every <= 0 {
 		return usage{errors.New("--every must be positive")}
 	}
@@ -63,6 +65,13 @@ func (a *app) track(t *following, name string) error {
 	}
 	if !end.IsZero() {
 		t.For = end.Sub(now)
+	}
+	return nil
+}
+
+func (a *app) track(t *following, name string) error {
+	if err := t.checkFlags(); err != nil {
+		return err
 	}
 	if err := a.known(name); err != nil {
 		return err
