@@ -24,11 +24,12 @@ type rule struct {
 	at   string // without the places in lists: "containers.name"
 	form string // of the whole text; of a map, its fields in order
 	must bool   // there has to be one
+
+	wrong func(text string) string // in place of a form
 }
 
 const (
 	label    = `[a-z0-9]([-a-z0-9]*[a-z0-9])?` // of RFC 1123
-	nights   = `([0-9*/,-]+ ){4}[0-9*/,-]+`
 	number   = `[0-9]+`
 	quantity = `[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi)?`
 	resource = `/subscriptions/[0-9a-f-]{36}/resource[gG]roups/[^/ ]+/providers/`
@@ -50,7 +51,7 @@ var yamlRecipes = map[string]yamlRecipe{
 			{at: "volumeMounts.name", form: label},
 			{at: "claimName", form: label},
 			{at: "volumeMounts.mountPath", form: `/.*`},
-			{at: "spec.schedule", form: nights, must: true},
+			{at: "spec.schedule", wrong: wrongSchedule, must: true},
 			{at: "timeZone", form: `[A-Z][A-Za-z_]+(/[A-Za-z_]+)*`},
 			{at: "concurrencyPolicy", form: `Allow|Forbid|Replace`},
 			{at: "restartPolicy", form: `Never|OnFailure`, must: true}, // a job has no other
@@ -76,7 +77,7 @@ var yamlRecipes = map[string]yamlRecipe{
 			{at: "configuration.triggerType", form: `Schedule`, must: true},
 			{at: "configuration.replicaTimeout", form: number, must: true},
 			{at: "configuration.replicaRetryLimit", form: number},
-			{at: "scheduleTriggerConfig.cronExpression", form: nights, must: true},
+			{at: "scheduleTriggerConfig.cronExpression", wrong: wrongSchedule, must: true},
 			{at: "scheduleTriggerConfig.parallelism", form: number},
 			{at: "scheduleTriggerConfig.replicaCompletionCount", form: number},
 			{at: "containers.name", form: label, must: true},
@@ -94,7 +95,7 @@ var yamlRecipes = map[string]yamlRecipe{
 		free:   []string{"jobs", "with", "env"},
 		rules: []rule{
 			{at: "permissions", form: `.*`, must: true}, // those of a repository that sets none are wide
-			{at: "on.schedule.cron", form: nights, must: true},
+			{at: "on.schedule.cron", wrong: wrongSchedule, must: true},
 			{at: "steps.uses", form: `[^@ ]+/[^@ ]+@[^@ ]+`},
 			{at: "timeout-minutes", form: `[1-9][0-9]*`},
 		},
@@ -104,7 +105,10 @@ var yamlRecipes = map[string]yamlRecipe{
 // check says what is wrong with a recipe.
 func (r yamlRecipe) check(t *testing.T, b block) (wrong []string) {
 	t.Helper()
-	doc := parseYAML(t, b)
+	doc, err := parseYAML(b)
+	if err != nil {
+		return []string{err.Error()}
+	}
 	if err := r.compile(t).Validate(doc); err != nil {
 		wrong = append(wrong, err.Error())
 	}
@@ -134,7 +138,11 @@ func (r rule) check(doc any) (wrong []string) {
 		if m, ok := v.(map[string]any); ok {
 			text = strings.Join(sortedKeys(m), " ")
 		}
-		if !form.MatchString(text) {
+		if r.wrong != nil {
+			if why := r.wrong(text); why != "" {
+				wrong = append(wrong, path[1:]+": "+why)
+			}
+		} else if !form.MatchString(text) {
 			wrong = append(wrong, fmt.Sprintf("%s is %q, not like %s", path[1:], text, r.form))
 		}
 	})
@@ -170,7 +178,11 @@ func TestRecipesMisspelt(t *testing.T) {
 		if !known {
 			continue
 		}
-		schema, doc := r.compile(t), parseYAML(t, b)
+		schema := r.compile(t)
+		doc, err := parseYAML(b)
+		if err != nil {
+			t.Fatalf("README.md:%d: %v", b.line, err)
+		}
 		tried := 0
 		walk(doc, "", func(path string, v any) {
 			fields, ok := v.(map[string]any)

@@ -1,13 +1,11 @@
 package command
 
 import (
-	"encoding/xml"
-	"io"
+	"fmt"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -26,31 +24,33 @@ var recipes = map[string]func(*testing.T, block) []string{
 	"offboard.yml":          yamlRecipes["offboard.yml"].check,
 }
 
-// TestRecipes checks the files of the README, and that none is missing.
-func TestRecipes(t *testing.T) {
-	text := readme(t)
+// wrongRecipes says what is wrong with the files of a README, and which it lacks.
+func wrongRecipes(t *testing.T, text string) (wrong []string) {
+	t.Helper()
 	seen := map[string]bool{}
 	for _, b := range blocks(text) {
 		name := path.Base(b.file())
 		check, known := recipes[name]
-		if !known {
-			continue
-		}
 		seen[name] = true
-		if check == nil {
+		if !known || check == nil {
 			continue
 		}
-		for _, wrong := range check(t, b) {
-			t.Errorf("README.md:%d: %s: %s", b.line, name, wrong)
+		for _, why := range check(t, b) {
+			wrong = append(wrong, fmt.Sprintf("README.md:%d: %s: %s", b.line, name, why))
 		}
-	}
-	if !strings.Contains(text, "\n## Recipes\n") {
-		return
 	}
 	for _, name := range sortedKeys(recipes) {
 		if !seen[name] {
-			t.Errorf("the README has no block whose first line names %s", name)
+			wrong = append(wrong, "README.md has no block whose first line names "+name)
 		}
+	}
+	return wrong
+}
+
+// TestRecipes checks the files of the README, and that none is missing.
+func TestRecipes(t *testing.T) {
+	for _, wrong := range wrongRecipes(t, readme(t)) {
+		t.Error(wrong)
 	}
 }
 
@@ -103,126 +103,9 @@ func verifyUnits(t *testing.T, units []string) string {
 }
 
 // parseYAML reads a block as the readers of its file do: "on" is a word there.
-func parseYAML(t *testing.T, b block) any {
-	t.Helper()
-	var v any
-	if err := yaml.Unmarshal([]byte(b.text), &v); err != nil {
-		t.Fatalf("README.md:%d: %v", b.line, err)
-	}
-	return v
-}
-
-// checkCron checks the lines of a file for /etc/cron.d: five fields of time, a
-// user, and a command without the percent sign, which cron makes a line break.
-func checkCron(t *testing.T, b block) (wrong []string) {
-	for line := range strings.Lines(b.text) {
-		f := strings.Fields(line)
-		switch {
-		case strings.HasPrefix(line, "#") || len(f) == 0:
-		case len(f) < 7 || strings.Trim(strings.Join(f[:5], ""), "0123456789*/,-") != "":
-			wrong = append(wrong, "no line of a crontab: "+line)
-		case strings.Contains(line, "%"):
-			wrong = append(wrong, "a percent sign ends the command: "+line)
-		}
-	}
-	return wrong
-}
-
-// task is what is checked of a definition for the Task Scheduler beyond its
-// structure.
-type task struct {
-	Version    string `xml:"version,attr"`
-	Principals struct {
-		Principal struct {
-			ID string `xml:"id,attr"`
-		}
-	}
-	Actions struct {
-		Context string `xml:"Context,attr"`
-		Exec    struct{ Command, Arguments, WorkingDirectory string }
-	}
-}
-
-func parseTask(t *testing.T, b block) (v task) {
-	t.Helper()
-	if err := xml.Unmarshal([]byte(b.text), &v); err != nil {
-		t.Fatalf("README.md:%d: %v", b.line, err)
-	}
-	return v
-}
-
-const taskNamespace = "http://schemas.microsoft.com/windows/2004/02/mit/task"
-
-// taskElements are the elements that the schema of the Task Scheduler allows
-// within another. Where it demands an order, they are in it, and ordered.
-var taskElements = map[string]struct {
-	children []string
-	ordered  bool
-}{
-	"":                 {children: []string{"Task"}},
-	"Task":             {children: []string{"RegistrationInfo", "Triggers", "Settings", "Data", "Principals", "Actions"}},
-	"RegistrationInfo": {children: []string{"URI", "SecurityDescriptor", "Source", "Date", "Author", "Version", "Description", "Documentation"}},
-	"Triggers":         {children: []string{"CalendarTrigger", "TimeTrigger", "BootTrigger"}},
-	"CalendarTrigger": {ordered: true, children: []string{"Enabled", "StartBoundary", "EndBoundary", "Repetition", "ExecutionTimeLimit", "RandomDelay",
-		"ScheduleByDay", "ScheduleByWeek", "ScheduleByMonth", "ScheduleByMonthDayOfWeek"}},
-	"ScheduleByDay": {children: []string{"DaysInterval"}},
-	"Principals":    {children: []string{"Principal"}},
-	"Principal":     {children: []string{"UserId", "LogonType", "GroupId", "DisplayName", "RunLevel", "ProcessTokenSidType", "RequiredPrivileges"}},
-	"Settings": {children: []string{"AllowStartOnDemand", "RestartOnFailure", "MultipleInstancesPolicy", "DisallowStartIfOnBatteries",
-		"StopIfGoingOnBatteries", "AllowHardTerminate", "StartWhenAvailable", "NetworkProfileName", "RunOnlyIfNetworkAvailable", "WakeToRun",
-		"Enabled", "Hidden", "DeleteExpiredTaskAfter", "IdleSettings", "NetworkSettings", "ExecutionTimeLimit", "Priority", "RunOnlyIfIdle",
-		"UseUnifiedSchedulingEngine", "DisallowStartOnRemoteAppSession"}},
-	"Actions": {children: []string{"Exec"}},
-	"Exec":    {children: []string{"Command", "Arguments", "WorkingDirectory"}},
-}
-
-// checkTask checks a definition against the structure of the Task Scheduler's
-// schema.
-func checkTask(t *testing.T, b block) (wrong []string) {
-	v := parseTask(t, b)
-	if v.Version != "1.2" && v.Version != "1.3" {
-		wrong = append(wrong, "version "+v.Version)
-	}
-	if v.Actions.Context != v.Principals.Principal.ID {
-		wrong = append(wrong, "the actions' context is no principal")
-	}
-	if v.Actions.Exec.Command == "" {
-		wrong = append(wrong, "no command")
-	}
-	type open struct {
-		name string
-		had  []string
-	}
-	stack := []open{{}}
-	for d := xml.NewDecoder(strings.NewReader(b.text)); ; {
-		token, err := d.Token()
-		if err == io.EOF {
-			return wrong
-		}
-		if err != nil {
-			return append(wrong, err.Error())
-		}
-		switch e := token.(type) {
-		case xml.StartElement:
-			in := &stack[len(stack)-1]
-			rule := taskElements[in.name]
-			at := slices.Index(rule.children, e.Name.Local)
-			switch {
-			case e.Name.Space != taskNamespace:
-				wrong = append(wrong, e.Name.Local+" is not in the schema's namespace")
-			case at < 0:
-				wrong = append(wrong, "no "+e.Name.Local+" may be in "+in.name)
-			case slices.Contains(in.had, e.Name.Local):
-				wrong = append(wrong, e.Name.Local+" is there twice in "+in.name)
-			case rule.ordered && len(in.had) > 0 && slices.Index(rule.children, in.had[len(in.had)-1]) > at:
-				wrong = append(wrong, e.Name.Local+" comes too late in "+in.name)
-			}
-			in.had = append(in.had, e.Name.Local)
-			stack = append(stack, open{name: e.Name.Local})
-		case xml.EndElement:
-			stack = stack[:len(stack)-1]
-		}
-	}
+func parseYAML(b block) (v any, err error) {
+	err = yaml.Unmarshal([]byte(b.text), &v)
+	return v, err
 }
 
 // The least recipes, each to be broken in one place.
@@ -240,6 +123,9 @@ func TestRecipeChecks(t *testing.T) {
 	taskOf := func(inner string) string {
 		return `<Task version="1.3" xmlns="` + taskNamespace + `">` + inner + `<Actions><Exec><Command>x</Command></Exec></Actions></Task>`
 	}
+	startOf := func(moment string) string {
+		return "<Triggers><CalendarTrigger><StartBoundary>" + moment + "</StartBoundary></CalendarTrigger></Triggers>"
+	}
 	tests := []struct {
 		reason, recipe, text string
 		ok                   bool
@@ -250,8 +136,20 @@ func TestRecipeChecks(t *testing.T) {
 		{"an element twice", "mde-offboard.xml", taskOf("<Settings><Enabled>true</Enabled><Enabled>true</Enabled></Settings>"), false},
 		{"a trigger in the wrong order", "mde-offboard.xml",
 			taskOf("<Triggers><CalendarTrigger><StartBoundary>2026-01-01T22:00:00</StartBoundary><Enabled>true</Enabled></CalendarTrigger></Triggers>"), false},
+		{"values of all types", "mde-offboard.xml", taskOf("<Settings><MultipleInstancesPolicy>Queue</MultipleInstancesPolicy><WakeToRun>0</WakeToRun>" +
+			"<ExecutionTimeLimit>P1DT2H30.5S</ExecutionTimeLimit><Priority>10</Priority></Settings>"), true},
+		{"a policy that there is not", "mde-offboard.xml", taskOf("<Settings><MultipleInstancesPolicy>ignoreNew</MultipleInstancesPolicy></Settings>"), false},
+		{"a boolean of Python's", "mde-offboard.xml", taskOf("<Settings><Enabled>True</Enabled></Settings>"), false},
+		{"a boolean that is empty", "mde-offboard.xml", taskOf("<Settings><Enabled/></Settings>"), false},
+		{"a length of time in words", "mde-offboard.xml", taskOf("<Settings><ExecutionTimeLimit>9h</ExecutionTimeLimit></Settings>"), false},
+		{"a length of time without any", "mde-offboard.xml", taskOf("<Settings><ExecutionTimeLimit>P1DT</ExecutionTimeLimit></Settings>"), false},
+		{"a priority that there is not", "mde-offboard.xml", taskOf("<Settings><Priority>11</Priority></Settings>"), false},
+		{"a moment in a zone", "mde-offboard.xml", taskOf(startOf("2026-01-01T22:00:00.5+01:00")), true},
+		{"a day alone", "mde-offboard.xml", taskOf(startOf("2026-01-01")), false},
+		{"a day that there is not", "mde-offboard.xml", taskOf(startOf("2026-02-30T22:00:00")), false},
 		{"a crontab", "mde-offboard", "0 22 * * * root true\n", true},
 		{"a crontab of a user", "mde-offboard", "0 22 * * * true\n", false},
+		{"a minute that no hour has", "mde-offboard", "60 22 * * * root true\n", false},
 		{"a percent sign in it", "mde-offboard", "0 22 * * * root date +%F x\n", false},
 		{"the least CronJob", "cronjob.yaml", cronjob, true},
 		{"a field of it misspelt", "cronjob.yaml", strings.Replace(cronjob, "schedule:", "timezone: UTC, schedule:", 1), false},
@@ -265,6 +163,9 @@ func TestRecipeChecks(t *testing.T) {
 		{"a trigger that Azure does not know", "containerapp-job.yaml", strings.Replace(appJob, "Schedule,", "Nightly,", 1), false},
 		{"a field that Azure alone may set", "containerapp-job.yaml", strings.Replace(appJob, "template:", "provisioningState: Succeeded, template:", 1), false},
 		{"a job without a schedule", "containerapp-job.yaml", "location: here\nproperties: {}\n", false},
+		{"an hour that cronjob.yaml does not know", "cronjob.yaml", strings.Replace(cronjob, "0 22", "0 24", 1), false},
+		{"an hour that containerapp-job.yaml does not know", "containerapp-job.yaml", strings.Replace(appJob, "0 22", "0 24", 1), false},
+		{"an hour that offboard.yml does not know", "offboard.yml", strings.Replace(workflow, "0 22", "0 24", 1), false},
 		{"the least workflow", "offboard.yml", workflow, true},
 		{"a field of it misspelt", "offboard.yml", strings.Replace(workflow, "runs-on", "run-on", 1), false},
 		{"an event that GitHub does not know", "offboard.yml", strings.Replace(workflow, "schedule:", "nightly: {}, schedule:", 1), false},
