@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Names of columns as programs and people write them, without case, spaces,
@@ -48,7 +49,13 @@ func isKnown(cell string, opt Options) bool {
 			return true
 		}
 	}
-	return slices.Contains([]string{plainName(opt.IDColumn), plainName(opt.CommentColumn), plainName(opt.NameColumn)}, name)
+	return isFlagged(cell, opt)
+}
+
+// isFlagged reports whether a cell is the name of a column that a flag names.
+func isFlagged(cell string, opt Options) bool {
+	name := plainName(cell)
+	return name != "" && slices.Contains([]string{plainName(opt.IDColumn), plainName(opt.CommentColumn), plainName(opt.NameColumn)}, name)
 }
 
 // none is the index of a column that the list does not have.
@@ -58,6 +65,7 @@ const none = -1
 type layout struct {
 	header            bool // the first row is names, not data
 	guessed           bool // it is taken for names, though none of them is known
+	unsure            bool // or not all of them, nor that of the device ids: it may be a device
 	names             []string
 	id, name, comment int // indices, or none
 	entra             int
@@ -123,6 +131,8 @@ func choose(file string, s sample, opt Options) (layout, error) {
 		return layout{}, ch.refuse(KindColumn, "no column holds device names, device ids or Entra device ids: its columns are "+quoteAll(l.names),
 			"name the column with --name-column or --id-column")
 	}
+	l.unsure = l.header && l.entra == none && (l.id == none || !isKnown(l.names[l.id], opt)) &&
+		slices.ContainsFunc(l.names, func(name string) bool { return name != "" && !isKnown(name, opt) })
 	l.explain(ch)
 	return l, nil
 }
@@ -142,26 +152,72 @@ func (ch *chooser) refuse(kind Kind, text, hint string) error {
 	return &Problem{File: ch.file, Kind: kind, Text: text, Hint: hint}
 }
 
-// hasHeader reports whether the first row is names: a row with a known name
-// is, a row with an id, a GUID or what was left of one is not. Of neither, it
-// is guessed to be, unless it could be a list of names and nothing else.
+// hasHeader reports whether the first row is names. What is data for certain comes
+// first: a comment or a site can be called as a column is, and a device that is
+// taken for a column's name is lost. Of a row with neither data nor a known name
+// it is guessed that it is names, unless it could be a list of names and nothing
+// else.
 func hasHeader(rows [][]string, opt Options) (header, guessed bool) {
-	if len(rows) == 0 {
+	has := func(is func(string, Options) bool) bool {
+		return slices.ContainsFunc(rows[0], func(cell string) bool { return is(cell, opt) })
+	}
+	switch {
+	case len(rows) == 0, hasData(rows[0]):
 		return false, false
-	}
-	for _, cell := range rows[0] {
-		if isKnown(cell, opt) {
-			return true, false
-		}
-	}
-	for _, cell := range rows[0] {
-		switch _, kind := parseID(cell); kind {
-		case "", KindGUID, KindDamaged, KindShort, KindLong:
-			return false, false
-		}
+	case has(isFlagged):
+		return true, false
+	case likeOneBelow(rows):
+		return false, false
+	case has(isKnown):
+		return true, false
 	}
 	guessed = !opt.NamesOK || len(rows[0]) > 1
 	return guessed, guessed
+}
+
+// hasData reports whether a cell of the row is an id, a GUID or what was left of
+// one, which no column is called.
+func hasData(row []string) bool {
+	return slices.ContainsFunc(row, func(cell string) bool {
+		switch _, kind := parseID(cell); kind {
+		case "", KindGUID, KindDamaged, KindShort, KindLong:
+			return true
+		case KindNotHex:
+			return nearID(trimID(cell))
+		}
+		return false
+	})
+}
+
+// likeOneBelow reports whether a cell of the first row is a name with a number,
+// such as LAP-0002, and one below it is alike: LAP-0003. Names of columns may have
+// numbers, too, but not those of the values below them.
+func likeOneBelow(rows [][]string) bool {
+	for i, cell := range rows[0] {
+		shape := shapeOf(trimID(cell))
+		if !strings.Contains(shape, "a") || !strings.Contains(shape, "0") {
+			continue
+		}
+		for _, row := range rows[1:] {
+			if i < len(row) && shapeOf(trimID(row[i])) == shape {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// shapeOf returns a cell with its letters as "a" and its digits as "0".
+func shapeOf(cell string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsLetter(r):
+			return 'a'
+		case unicode.IsDigit(r):
+			return '0'
+		}
+		return r
+	}, cell)
 }
 
 // columns returns what the sample says about each column. Columns without a

@@ -166,6 +166,8 @@ func (l *layout) explain(ch *chooser) {
 		l.notes = append(l.notes, "the first row is data, the list has no header")
 	case l.guessed:
 		l.notes = append(l.notes, "the first row is taken for the header and left out, though none of its names is known: "+quoteAll(l.names))
+	case l.unsure:
+		l.notes = append(l.notes, "the first row is taken for the header and left out: "+quoteAll(l.names))
 	}
 	if l.own {
 		l.notes = append(l.notes, "the list is the result of an earlier run: of its columns only the ids, names and comments are taken, and those that came along")

@@ -89,6 +89,10 @@ func TestList(t *testing.T) {
 		{"flags name comment and name", "id,Host,Note\n" + idA + ",h,n", Options{CommentColumn: "Note", NameColumn: "HOST"}, []string{"2 A|h|n||"}},
 		{"without a header, columns are numbered", idA + ";x;h\n", Options{CommentColumn: "column2", NameColumn: "Column3"}, []string{"1 A|h|x||"}},
 		{"a damaged id in the first line is no header", idA[1:] + "\n" + idB, Options{}, []string{"1 short@1||||", "2 B||||"}},
+		{"a row with an id is no header, whatever its comment is", idA + ",comment\n" + idB + ",x", Options{}, []string{"1 A||||comment", "2 B||||x"}},
+		{"nor with half an id", "host," + idA[1:] + "\nx," + idB + "\ny," + idA, Options{}, []string{"1 short@6||||host", "2 B||||x", "3 A||||y"}},
+		{"nor with an id that has a wrong letter", idA[1:] + "g,host\n" + idB + ",x\n" + idA + ",y", Options{}, []string{"1 not-hex@1||||host", "2 B||||x", "3 A||||y"}},
+		{"a flag names a column, and the row is its header, though a cell looks like data", "Ids,Q1\n" + idA + ",A2", Options{IDColumn: "ids"}, []string{"2 A||||A2"}},
 		{"semicolons, though comments have commas", "MachineId;Comment\n" + idA + ";a, b, c, d\n", Options{}, []string{"2 A||a, b, c, d||"}},
 		{"tabs, though there is no header", idA + "\ta, b\n" + idB + "\tc; d\n", Options{}, []string{"1 A||||a, b", "2 B||||c; d"}},
 		{"sep= names any delimiter", "sep=|\nMachineId|Comment\n" + idA + "|a,b;c", Options{}, []string{"3 A||a,b;c||"}},
@@ -119,6 +123,9 @@ func TestList(t *testing.T) {
 		{"resolve: Entra ids one a line", idG, Options{NamesOK: true}, []string{"1 |||" + idG + "|" + idG}},
 		{"resolve: ids, names and GUIDs in one column", "id\n" + idA + "\nlap-1\n" + idG + "\n1.2E+39", Options{NamesOK: true},
 			[]string{"2 A||||", "3 |lap-1|||", "4 |||" + idG + "|", "5 damaged@1||||"}},
+		{"resolve: a row with a GUID is no header", idG + ",host\n" + idG + ",x", Options{NamesOK: true, IDColumn: "Column1"}, []string{"1 |||" + idG + "|host", "2 |||" + idG + "|x"}},
+		{"resolve: a row with an id is none", "lap-1," + idA + ",comment\nlap-2," + idB + ",x", Options{NamesOK: true}, []string{"1 A||||lap-1+comment", "2 B||||lap-2+x"}},
+		{"resolve: a name as those below it is none", "LAP-0002,host\nLAP-0003,x", Options{NamesOK: true, NameColumn: "Column1"}, []string{"1 |LAP-0002|||host", "2 |LAP-0003|||x"}},
 		{"resolve: a row with nothing to look up", "MachineId,DeviceName,Site\n,,x\n,lap-1,y\n" + idA + ",,", Options{NamesOK: true},
 			[]string{"2 empty@1||||x", "3 |lap-1|||y", "4 A||||"}},
 	} {
@@ -155,6 +162,8 @@ func TestRefused(t *testing.T) {
 			`list.csv: a list of device names (column "Host"), no column holds device ids (40 hexadecimal characters)`},
 		{"names alone", "Host\nlap-1", Options{}, KindName, `list.csv: a list of device names (column "Host"), no column holds device ids (40 hexadecimal characters)`},
 		{"nothing that we know", "a,b\n1,2", Options{}, KindColumn, `list.csv: no column holds device ids (40 hexadecimal characters): its columns are "a", "b"`},
+		{"resolve: names and a word, with no header: which column holds the names is not guessed", "LAP-0002,host\nLAP-0003,x", Options{NamesOK: true}, KindColumn,
+			`list.csv: no column holds device names, device ids or Entra device ids: its columns are "Column1", "Column2"`},
 		{"resolve: nothing that we know", "a,b\n1,2", Options{NamesOK: true}, KindColumn,
 			`list.csv: no column holds device names, device ids or Entra device ids: its columns are "a", "b"`},
 		{"GUIDs of unknown origin", "id\n" + idG, Options{}, KindGUID,
@@ -325,15 +334,21 @@ func TestClose(t *testing.T) {
 func TestNotes(t *testing.T) {
 	for _, tc := range []struct {
 		why, in string
+		opt     Options
 		want    []string
 	}{
-		{"nothing to say but the columns", "MachineId,Comment\n" + idA, []string{`device id: column "MachineId"`, `comment: column "Comment"`}},
-		{"a first row that may have been meant as data", "lap-1\n" + idA,
+		{"nothing to say but the columns", "MachineId,Comment\n" + idA, Options{}, []string{`device id: column "MachineId"`, `comment: column "Comment"`}},
+		{"a first row that may have been meant as data", "lap-1\n" + idA, Options{},
 			[]string{`the first row is taken for the header and left out, though none of its names is known: "lap-1"`, `device id: column "lap-1"`, "no column holds comments"}},
-		{"how it is written", "#TYPE X\nsep=|\n" + idA + "|x",
+		{"a first row that may have been meant as data, though it has a known name", "lap-1,comment\n" + idA + ",x", Options{},
+			[]string{`the first row is taken for the header and left out: "lap-1", "comment"`, `device id: column "lap-1"`, `comment: column "comment"`}},
+		{"resolve: a name may be a column's or a device's", "mailhub,host\nfileserver,x", Options{NamesOK: true},
+			[]string{`the first row is taken for the header and left out: "mailhub", "host"`, `name: column "host"`, "no column holds comments"}},
+		{"resolve: all names are known", "Host,Comment\nlap-1,x", Options{NamesOK: true}, []string{`name: column "Host"`, `comment: column "Comment"`}},
+		{"how it is written", "#TYPE X\nsep=|\n" + idA + "|x", Options{},
 			[]string{"the first line (#TYPE) is left out", `cells are separated by '|'`, "the first row is data, the list has no header", `device id: column "Column1"`, "no column holds comments"}},
 	} {
-		_, l, err := readAll(strings.NewReader(tc.in), Options{})
+		_, l, err := readAll(strings.NewReader(tc.in), tc.opt)
 		if err != nil {
 			t.Errorf("%s: %v", tc.why, err)
 			continue
