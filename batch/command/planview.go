@@ -49,8 +49,13 @@ func (a *app) showPlan(j *job, s *connected, p *batch.Plan) {
 // showList says which list it is and how it was read.
 func (a *app) showList(j *job, p *batch.Plan) {
 	a.say("Batch       %s%s", j.name, resumed(p))
-	a.say("List        %s: %s", p.List, count(p.Lines, "line"))
-	for _, n := range p.Notes {
+	a.showLines(p.List, p.Lines, p.Notes)
+}
+
+// showLines says how lists were read.
+func (a *app) showLines(list string, lines int, notes []string) {
+	a.say("List        %s: %s", list, count(lines, "line"))
+	for _, n := range notes {
 		a.say("            %s", n)
 	}
 }

@@ -100,11 +100,16 @@ func (a *app) checkList(l *lookup, files []string) error {
 		return listError(err)
 	}
 	defer lists.Close()
-	p := &batch.Plan{}
+	p := &batch.Plan{List: strings.Join(files, ", ")}
 	if p.Problems, p.Lines, p.Bad, err = batch.CheckList(lists); err != nil {
 		return listError(err)
 	}
-	if a.problems(p); p.Bad > 0 {
+	a.showLines(p.List, p.Lines, lists.Notes())
+	a.problems(p)
+	switch {
+	case p.Lines == 0:
+		return p.Unusable()
+	case p.Bad > 0:
 		return &batch.Stop{Why: fmt.Sprintf("%d of %d lines cannot be looked up", p.Bad, p.Lines), Code: batch.CodeUsage, Hint: "correct them, or delete them"}
 	}
 	return nil
