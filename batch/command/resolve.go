@@ -149,7 +149,11 @@ func writeResolved(out io.Writer, r *batch.Resolver, lists *batch.Lists) (batch.
 	kept := keptColumns(lists.Columns())
 	write := func(ours []string, extra []string, added ...string) error {
 		for _, i := range kept {
-			ours = append(ours, extra[i])
+			cell := ""
+			if i < len(extra) { // a short row has fewer
+				cell = extra[i]
+			}
+			ours = append(ours, cell)
 		}
 		return w.Write(append(ours, added...))
 	}

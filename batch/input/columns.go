@@ -58,6 +58,10 @@ func isFlagged(cell string, opt Options) bool {
 	return name != "" && slices.Contains([]string{plainName(opt.IDColumn), plainName(opt.CommentColumn), plainName(opt.NameColumn)}, name)
 }
 
+// MaxColumns is the number of columns that a list may have: more than any program
+// exports, and few enough that a header of separators costs nothing.
+const MaxColumns = 1000
+
 // none is the index of a column that the list does not have.
 const none = -1
 
@@ -102,6 +106,10 @@ func choose(file string, s sample, opt Options) (layout, error) {
 	ch := &chooser{file: file, opt: opt, cols: columns(s.rows, l.header)}
 	for _, c := range ch.cols {
 		l.names = append(l.names, c.name)
+	}
+	if len(ch.cols) > MaxColumns {
+		return layout{}, ch.refuse(KindFile, fmt.Sprintf("the list has %d columns, the most is %d", len(ch.cols), MaxColumns),
+			"leave out the columns that are not needed; if they are empty, delete the separators at the end of its first row")
 	}
 	if len(s.rows) == 0 {
 		return layout{}, ch.refuse(KindFile, "no row can be read", "check that it is a CSV file, and where its quotes are")

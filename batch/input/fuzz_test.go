@@ -16,7 +16,7 @@ import (
 )
 
 // FuzzList holds for every input: it is read to its end without a panic, the
-// lines of its rows go up, every row is whole, and what was read, written as our
+// lines of its rows go up, no row has more cells than columns, and what was read, written as our
 // result CSV is, reads the same.
 func FuzzList(f *testing.F) {
 	files, err := filepath.Glob(filepath.Join(inputs, "*"))
@@ -40,8 +40,8 @@ func FuzzList(f *testing.F) {
 			if row.Line <= line {
 				t.Fatalf("a row on line %d comes after line %d", row.Line, line)
 			}
-			if line = row.Line; len(row.Extra) != len(l.Columns()) {
-				t.Fatalf("line %d has %d cells that travel; want %d", line, len(row.Extra), len(l.Columns()))
+			if line = row.Line; len(row.Extra) > len(l.Columns()) {
+				t.Fatalf("line %d has %d cells that travel; want %d at most", line, len(row.Extra), len(l.Columns()))
 			}
 			if row.ID != "" && !isID(row.ID) || row.ID == "" && row.Problem == nil && !namesOK {
 				t.Fatalf("line %d has the id %q and the problem %v", line, row.ID, row.Problem)

@@ -44,7 +44,7 @@ type Row struct {
 	Comment string // as in the list, "" if it is blank
 	EntraID string // as in the list, if it has such a column
 
-	Extra []string // the cells of List.Columns, in that order, all of them
+	Extra []string // the cells of List.Columns, in that order; a short row has fewer
 
 	// Problem is why the row cannot be used, or nil. The row then still has the
 	// cells that could be read, but no ID that is not one.
@@ -74,12 +74,15 @@ type List struct {
 
 // Open opens the list in a file, as NewList does. The name's extension does not
 // matter.
-func Open(path string, opt Options) (*List, error) {
+func Open(path string, opt Options) (*List, error) { return OpenAs(path, path, opt) }
+
+// OpenAs is Open for a file that messages call by another name.
+func OpenAs(name, path string, opt Options) (*List, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	l, err := NewList(path, f, opt)
+	l, err := NewList(name, f, opt)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -175,7 +178,7 @@ func (l *List) read(row *Row) error {
 		l.text.left = maxRow
 		v, err := l.rows.Read()
 		if err != nil {
-			*row = Row{File: l.name, Extra: make([]string, len(l.extra))}
+			*row = Row{File: l.name}
 			return l.failed(err, row)
 		}
 		line, _ := l.csv.FieldPos(0)

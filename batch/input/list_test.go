@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -151,6 +152,8 @@ func TestRefused(t *testing.T) {
 		{"nothing in it", " \r\n\n", Options{}, KindFile, "list.csv: the list is empty"},
 		{"no row that can be read", "#TYPE X\r\n", Options{}, KindFile, "list.csv: no row can be read"},
 		{"a row before the header that cannot be read", "by \"me\"\nMachineId\n" + idA, Options{}, KindQuote, `list.csv:1:4: a quote (") in the middle of a cell`},
+		{"more columns than any program exports", "MachineId" + strings.Repeat(",", 60000) + "\n" + idA, Options{}, KindFile, "list.csv: the list has 60001 columns, the most is 1000"},
+		{"the same without a header", idA + strings.Repeat(",", 1000), Options{}, KindFile, "list.csv: the list has 1001 columns, the most is 1000"},
 		{"a workbook", "PK\x03\x04\x14\x00", Options{}, KindFile, "list.csv: a workbook or an archive, not a CSV file"},
 		{"UTF-16 without a byte order mark", "M\x00a\x00", Options{}, KindFile, "list.csv: has NUL bytes: UTF-16 without a byte order mark, or no text at all"},
 		{"lines of CR", "MachineId\r" + idA + "\r", Options{}, KindFile, "list.csv: its lines end as those of old Macintosh files (CR)"},
@@ -391,6 +394,22 @@ func TestSample(t *testing.T) {
 	defer l.Close()
 	if src.n > 2*sampleBytes {
 		t.Errorf("NewList read %d bytes; want no more than %d", src.n, 2*sampleBytes)
+	}
+}
+
+// TestShortRows shows that a row costs what is in it, however wide its list is.
+func TestShortRows(t *testing.T) {
+	const most, rows = 8 << 20, 2000
+	in := "MachineId" + strings.Repeat(",", MaxColumns-1) + "\n" + strings.Repeat(idA+"\n", rows)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got, _, err := readAll(strings.NewReader(in), Options{})
+	runtime.ReadMemStats(&after)
+	if err != nil || len(got) != rows {
+		t.Fatalf("reading %d short rows = %d rows, %v", rows, len(got), err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > most {
+		t.Errorf("reading %d short rows of %d columns took %d bytes; want %d at most", rows, MaxColumns, n, most)
 	}
 }
 

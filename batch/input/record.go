@@ -137,16 +137,11 @@ func (l *List) set(row *Row, rec *record) {
 	if strings.TrimSpace(row.Comment) == "" {
 		row.Comment = "" // blank is none: Defender refuses it
 	}
-	if n := len(l.extra); n > 0 {
-		row.Extra = rec.Extra.all()
-		for len(row.Extra) < n {
-			row.Extra = append(row.Extra, "") // a short row: what is missing is not ours
-		}
-		for i, cell := range row.Extra {
-			row.Extra[i] = l.cell(cell)
-		}
+	row.Extra = rec.Extra.all()
+	for i, cell := range row.Extra {
+		row.Extra[i] = l.cell(cell)
 	}
-	if l.entra >= 0 {
+	if l.entra >= 0 && l.entra < len(row.Extra) {
 		row.EntraID = trimID(row.Extra[l.entra])
 	}
 	var kind Kind
