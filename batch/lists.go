@@ -14,13 +14,25 @@ import (
 )
 
 // Lists is one list or several, read one after the other as one. Columns that
-// are not ours are those of all of them, in the order in which they come up.
+// are not ours are those of all of them, in the order in which they come up. One
+// list at a time is open: a pattern can match more files than a process may have
+// open.
 type Lists struct {
-	lists   []*input.List
-	closers []io.Closer // of what the lists do not close themselves
+	opt     input.Options
+	spooled string
+	parts   []part
 	columns []string
-	places  [][]int // of each list's columns among all
-	current int
+	current int         // of parts
+	list    *input.List // the current one, if it is open
+}
+
+// part is one of several lists.
+type part struct {
+	file   string
+	names  []string // of its columns
+	places []int    // of them among all
+	notes  []string
+	digest string // when it is read
 }
 
 // OpenLists opens lists by their files.
@@ -31,73 +43,103 @@ func OpenLists(files []string, opt input.Options) (*Lists, error) {
 // OpenSpooled is OpenLists where "-" stands for what Spool has put into a file:
 // it goes by that name, since the file has another one each time.
 func OpenSpooled(files []string, spooled string, opt input.Options) (*Lists, error) {
-	ls := &Lists{}
+	ls := &Lists{opt: opt, spooled: spooled}
 	for _, f := range files {
-		var l *input.List
-		var err error
-		if f == "-" {
-			l, err = ls.openSpooled(spooled, opt)
-		} else {
-			l, err = input.Open(f, opt)
-		}
+		l, err := ls.open(f)
 		if err != nil {
 			return nil, errors.Join(err, ls.Close())
 		}
-		ls.add(l)
+		if ls.add(f, l); len(ls.parts) == 1 {
+			ls.list = l // stays open: it is read next, and may be a pipe
+		} else if err := l.Close(); err != nil {
+			return nil, errors.Join(err, ls.Close())
+		}
+		if n := len(ls.columns); n > input.MaxColumns {
+			return nil, errors.Join(&input.Problem{File: f, Kind: input.KindFile, Text: fmt.Sprintf("with its columns the lists have %d, the most is %d", n, input.MaxColumns),
+				Hint: "leave out the columns that are not needed"}, ls.Close())
+		}
 	}
 	return ls, nil
 }
 
-func (ls *Lists) openSpooled(path string, opt input.Options) (*input.List, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
+func (ls *Lists) open(file string) (*input.List, error) {
+	if file == "-" {
+		return input.OpenAs("-", ls.spooled, ls.opt)
 	}
-	ls.closers = append(ls.closers, f)
-	return input.NewList("-", f, opt)
+	return input.Open(file, ls.opt)
 }
 
-func (ls *Lists) add(l *input.List) {
-	place := make([]int, 0, len(l.Columns()))
-	for _, c := range l.Columns() {
+func (ls *Lists) add(file string, l *input.List) {
+	p := part{file: file, names: l.Columns(), notes: l.Notes()}
+	for _, c := range p.names {
 		i := slices.Index(ls.columns, c)
-		if i < 0 || slices.Contains(place, i) { // a second column of that name
+		if i < 0 || slices.Contains(p.places, i) { // a second column of that name
 			i = len(ls.columns)
 			ls.columns = append(ls.columns, c)
 		}
-		place = append(place, i)
+		p.places = append(p.places, i)
 	}
-	ls.lists, ls.places = append(ls.lists, l), append(ls.places, place)
+	ls.parts = append(ls.parts, p)
 }
 
 // Next reads the next row of all lists; io.EOF after the last.
 func (ls *Lists) Next() (input.Row, error) {
-	for ls.current < len(ls.lists) {
-		row, err := ls.lists[ls.current].Next()
+	for ls.current < len(ls.parts) {
+		p := &ls.parts[ls.current]
+		if ls.list == nil {
+			if err := ls.reopen(p); err != nil {
+				return input.Row{}, err
+			}
+		}
+		row, err := ls.list.Next()
 		if err == io.EOF {
+			p.notes, p.digest = ls.list.Notes(), ls.list.Digest()
+			if err := ls.Close(); err != nil {
+				return input.Row{}, err
+			}
 			ls.current++
 			continue
 		}
-		if err != nil || len(ls.lists) == 1 {
-			return row, err
+		if err == nil && len(ls.parts) > 1 {
+			row.Extra = p.placed(row.Extra)
 		}
-		extra := make([]string, len(ls.columns))
-		for i, cell := range row.Extra {
-			extra[ls.places[ls.current][i]] = cell
-		}
-		row.Extra = extra
-		return row, nil
+		return row, err
 	}
 	return input.Row{}, io.EOF
+}
+
+// reopen opens a list for reading whose columns are known.
+func (ls *Lists) reopen(p *part) (err error) {
+	if ls.list, err = ls.open(p.file); err != nil {
+		return err
+	}
+	if !slices.Equal(ls.list.Columns(), p.names) {
+		return &input.Problem{File: p.file, Kind: input.KindColumn, Text: "its columns were changed while the lists were read", Hint: "give the command again"}
+	}
+	return nil
+}
+
+// placed puts the cells of a row where its columns are among those of all lists,
+// in a row no longer than it has to be.
+func (p *part) placed(cells []string) (placed []string) {
+	if len(cells) == 0 {
+		return nil
+	}
+	placed = make([]string, 1+slices.Max(p.places[:len(cells)]))
+	for i, cell := range cells {
+		placed[p.places[i]] = cell
+	}
+	return placed
 }
 
 // Columns are the names of the columns that are not ours.
 func (ls *Lists) Columns() []string { return ls.columns }
 
-// Notes are what there is to say of how the lists were read.
+// Notes are what there is to say of how the lists were read. They are complete
+// when all is read.
 func (ls *Lists) Notes() (notes []string) {
-	for _, l := range ls.lists {
-		notes = append(notes, l.Notes()...)
+	for _, p := range ls.parts {
+		notes = append(notes, p.notes...)
 	}
 	return notes
 }
@@ -105,26 +147,24 @@ func (ls *Lists) Notes() (notes []string) {
 // Digest is the SHA-256 of the file, or over those of the files. It is valid
 // when all is read.
 func (ls *Lists) Digest() string {
-	if len(ls.lists) == 1 {
-		return ls.lists[0].Digest()
+	if len(ls.parts) == 1 {
+		return ls.parts[0].digest
 	}
 	h := sha256.New()
-	for _, l := range ls.lists {
-		fmt.Fprintln(h, l.Digest())
+	for _, p := range ls.parts {
+		fmt.Fprintln(h, p.digest)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Close closes the files.
+// Close closes the list that is open.
 func (ls *Lists) Close() error {
-	var errs []error
-	for _, l := range ls.lists {
-		errs = append(errs, l.Close())
+	if ls.list == nil {
+		return nil
 	}
-	for _, c := range ls.closers {
-		errs = append(errs, c.Close())
-	}
-	return errors.Join(errs...)
+	l := ls.list
+	ls.list = nil
+	return l.Close()
 }
 
 // Spool keeps a list that comes from a pipe in a file of its own, since a plan
