@@ -118,8 +118,9 @@ func (r *Resolver) named(name string) (found []Device) {
 	return found
 }
 
-// choose takes the only record that can be meant: the only one, or the only one
-// that is onboarded and active. Merged records are none.
+// choose takes the only record that can be meant: the only one, or of one device
+// that has several the only one that is onboarded and active. Merged records are
+// none.
 func (out Resolved) choose(found []Device, how string) Resolved {
 	var live, active []Device
 	for _, d := range found {
@@ -130,9 +131,12 @@ func (out Resolved) choose(found []Device, how string) Resolved {
 			}
 		}
 	}
+	names := differentNames(live)
 	switch {
 	case len(live) == 1:
 		out.Device, out.How = live[0], how
+	case names > 1:
+		out.How, out.Candidates = fmt.Sprintf("unresolved: %d records with %d different names, %d of them onboarded and active", len(live), names, len(active)), live
 	case len(active) == 1:
 		out.Device, out.How = active[0], how+fmt.Sprintf(", the only one of %d that is onboarded and active", len(found))
 	case len(live) == 0:
@@ -141,6 +145,22 @@ func (out Resolved) choose(found []Device, how string) Resolved {
 		out.How, out.Candidates = fmt.Sprintf("unresolved: %d records, %d of them onboarded and active", len(live), len(active)), live
 	}
 	return out
+}
+
+// differentNames counts the names of records that cannot be one device's: srv-01 of two
+// domains is two devices. A name without a domain may be that of any, and a record
+// without a name, too.
+func differentNames(records []Device) int {
+	labels, names := map[string]bool{}, map[string]bool{}
+	for _, d := range records {
+		if d.Name != "" {
+			labels[label(d.Name)] = true
+		}
+		if name := full(d.Name); strings.Contains(name, ".") {
+			names[name] = true
+		}
+	}
+	return max(len(labels), len(names))
 }
 
 // Resolution is what became of a list.

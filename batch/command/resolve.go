@@ -31,8 +31,8 @@ func (a *app) resolveCommand() *cobra.Command {
 		Short: "Look device names and Entra device ids up in the inventory: a list that run takes",
 		Long: `resolve looks up the devices of a list that has names or Entra device ids in
 place of Defender's ids, through the inventory, and never guesses between two:
-of several records with one name it takes the one that is onboarded and active
-if it is the only such one. Else each of them has a row of its own in the output,
+of several records with one full name it takes the one that is onboarded and
+active if it is the only such one. Else each of them has a row of its own in the output,
 without an id in MachineId, for a person to choose; run refuses the list until
 then. All columns of the list are kept.`,
 		Example: "  mde-offboard resolve names.csv -o ids.csv",
@@ -138,8 +138,7 @@ func (a *app) tenant(l *lookup) (*batch.Inventory, error) {
 	return s.Inventory(a.Context, "resolve", l.opt, func(text string) { a.say("%s; trying again …", text) })
 }
 
-// resolvedColumns are what resolve adds to a list. A candidate's id stands
-// behind a word, so that no reader takes the column for one of device ids.
+// resolvedColumns are what resolve adds to a list.
 var resolvedColumns = []string{"Resolved", "Candidate", "LastSeen", "HealthStatus", "OnboardingStatus"}
 
 // writeResolved writes the list with its ids.
@@ -170,7 +169,7 @@ func writeResolved(out io.Writer, r *batch.Resolver, lists *batch.Lists) (batch.
 			return write([]string{d.ID, name, row.Row.Comment}, row.Row.Extra, append([]string{row.How, ""}, state(d)...)...)
 		}
 		for _, c := range row.Candidates {
-			if err := write([]string{"", name, row.Row.Comment}, row.Row.Extra, append([]string{row.How, "record " + c.ID}, state(c)...)...); err != nil {
+			if err := write([]string{"", name, row.Row.Comment}, row.Row.Extra, append([]string{row.How, record(c)}, state(c)...)...); err != nil {
 				return err
 			}
 		}
@@ -178,6 +177,16 @@ func writeResolved(out io.Writer, r *batch.Resolver, lists *batch.Lists) (batch.
 	})
 	w.Flush()
 	return sum, errors.Join(err, w.Error())
+}
+
+// record says which record a candidate is. Its id stands behind a word, so that no
+// reader takes the column for one of device ids; records of one short name can be
+// of two domains.
+func record(d batch.Device) string {
+	if d.Name == "" {
+		return "record " + d.ID
+	}
+	return fmt.Sprintf("record %s (%s)", d.ID, d.Name)
 }
 
 // state is what helps a person to choose between records.
