@@ -212,21 +212,31 @@ func (sum *Resolution) count(out Resolved) {
 	}
 }
 
-// CheckList reads a list to its end and returns its rows that cannot be used,
-// the first 1,000 of them, and how many rows and bad ones there are.
-func CheckList(list lister) (problems []*input.Problem, lines, bad int, err error) {
+// Checked is what was found of a list that is to be looked up.
+type Checked struct {
+	Lines    int
+	Problems []*input.Problem // of the rows that cannot be used, the first 1,000
+	Bad      int              // all of them
+	Instead  bool             // a row has something else in the id column
+	Digest   string
+}
+
+// CheckList reads a list to its end.
+func CheckList(list lister) (c Checked, err error) {
 	for {
 		row, err := list.Next()
 		if err == io.EOF {
-			return problems, lines, bad, nil
+			c.Digest = list.Digest()
+			return c, nil
 		}
 		if err != nil {
-			return nil, lines, bad, err
+			return c, err
 		}
-		lines++
+		c.Lines++
+		c.Instead = c.Instead || row.Instead != ""
 		if row.Problem != nil {
-			if bad++; bad <= maxProblems {
-				problems = append(problems, row.Problem)
+			if c.Bad++; c.Bad <= maxProblems {
+				c.Problems = append(c.Problems, row.Problem)
 			}
 		}
 	}

@@ -62,7 +62,8 @@ func (a *app) resolve(l *lookup, args []string) error {
 		defer remove()
 		l.spooled = path
 	}
-	if err := a.checkList(l, files); err != nil {
+	checked, err := a.checkList(l, files)
+	if err != nil {
 		return err
 	}
 	if err := l.check(); err != nil {
@@ -79,7 +80,7 @@ func (a *app) resolve(l *lookup, args []string) error {
 	defer lists.Close()
 	var sum batch.Resolution
 	fill := func(w io.Writer) error {
-		sum, err = writeResolved(w, batch.NewResolver(inv), lists)
+		sum, err = writeResolved(w, batch.NewResolver(inv), lists, checked)
 		return err
 	}
 	if l.output == "" {
@@ -94,25 +95,26 @@ func (a *app) resolve(l *lookup, args []string) error {
 }
 
 // checkList refuses a list with bad rows before anybody signs in.
-func (a *app) checkList(l *lookup, files []string) error {
+func (a *app) checkList(l *lookup, files []string) (batch.Checked, error) {
 	lists, err := batch.OpenSpooled(files, l.spooled, l.list)
 	if err != nil {
-		return listError(err)
+		return batch.Checked{}, listError(err)
 	}
 	defer lists.Close()
-	p := &batch.Plan{List: strings.Join(files, ", ")}
-	if p.Problems, p.Lines, p.Bad, err = batch.CheckList(lists); err != nil {
-		return listError(err)
+	c, err := batch.CheckList(lists)
+	if err != nil {
+		return c, listError(err)
 	}
+	p := &batch.Plan{List: strings.Join(files, ", "), Lines: c.Lines, Problems: c.Problems, Bad: c.Bad}
 	a.showLines(p.List, p.Lines, lists.Notes())
 	a.problems(p)
 	switch {
 	case p.Lines == 0:
-		return p.Unusable()
+		return c, p.Unusable()
 	case p.Bad > 0:
-		return &batch.Stop{Why: fmt.Sprintf("%d of %d lines cannot be looked up", p.Bad, p.Lines), Code: batch.CodeUsage, Hint: "correct them, or delete them"}
+		return c, &batch.Stop{Why: fmt.Sprintf("%d of %d lines cannot be looked up", p.Bad, p.Lines), Code: batch.CodeUsage, Hint: "correct them, or delete them"}
 	}
-	return nil
+	return c, nil
 }
 
 // tenant signs in and reads the inventory, for which no permission to offboard
@@ -141,22 +143,30 @@ func (a *app) tenant(l *lookup) (*batch.Inventory, error) {
 // resolvedColumns are what resolve adds to a list.
 var resolvedColumns = []string{"Resolved", "Candidate", "LastSeen", "HealthStatus", "OnboardingStatus"}
 
+// originalColumn has what stood in the id column and is not the id that is written.
+// It is among the columns only if a row has such a thing; run takes it for one that
+// came along.
+const originalColumn = "OriginalId"
+
 // writeResolved writes the list with its ids.
-func writeResolved(out io.Writer, r *batch.Resolver, lists *batch.Lists) (batch.Resolution, error) {
+func writeResolved(out io.Writer, r *batch.Resolver, lists *batch.Lists, checked batch.Checked) (batch.Resolution, error) {
 	w := csv.NewWriter(out)
 	w.UseCRLF = true
 	kept := keptColumns(lists.Columns())
-	write := func(ours []string, extra []string, added ...string) error {
+	write := func(ours []string, row input.Row, added ...string) error {
 		for _, i := range kept {
 			cell := ""
-			if i < len(extra) { // a short row has fewer
-				cell = extra[i]
+			if i < len(row.Extra) { // a short row has fewer
+				cell = row.Extra[i]
 			}
 			ours = append(ours, cell)
 		}
+		if checked.Instead {
+			ours = append(ours, row.Instead)
+		}
 		return w.Write(append(ours, added...))
 	}
-	if err := write([]string{"MachineId", "ComputerDnsName", "Comment"}, lists.Columns(), resolvedColumns...); err != nil {
+	if err := write([]string{"MachineId", "ComputerDnsName", "Comment"}, input.Row{Extra: lists.Columns(), Instead: originalColumn}, resolvedColumns...); err != nil {
 		return batch.Resolution{}, err
 	}
 	sum, err := r.ResolveAll(lists, func(row batch.Resolved) error {
@@ -166,17 +176,20 @@ func writeResolved(out io.Writer, r *batch.Resolver, lists *batch.Lists) (batch.
 			name = input.Defuse(d.Name)
 		}
 		if d.ID != "" || len(row.Candidates) == 0 {
-			return write([]string{d.ID, name, row.Row.Comment}, row.Row.Extra, append([]string{row.How, ""}, state(d)...)...)
+			return write([]string{d.ID, name, row.Row.Comment}, row.Row, append([]string{row.How, ""}, state(d)...)...)
 		}
 		for _, c := range row.Candidates {
-			if err := write([]string{"", name, row.Row.Comment}, row.Row.Extra, append([]string{row.How, record(c)}, state(c)...)...); err != nil {
+			if err := write([]string{"", name, row.Row.Comment}, row.Row, append([]string{row.How, record(c)}, state(c)...)...); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	w.Flush()
-	return sum, errors.Join(err, w.Error())
+	if err = errors.Join(err, w.Error()); err == nil && lists.Digest() != checked.Digest {
+		err = &batch.Stop{Why: "the list was changed while it was resolved", Code: batch.CodeUsage, Hint: "give the command again"}
+	}
+	return sum, err
 }
 
 // record says which record a candidate is. Its id stands behind a word, so that no

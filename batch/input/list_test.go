@@ -362,6 +362,21 @@ func TestNotes(t *testing.T) {
 	}
 }
 
+// TestInstead shows that what stands in the id column is kept where it is no id.
+func TestInstead(t *testing.T) {
+	rows, _, err := readAll(strings.NewReader("MachineId\n"+strings.ToUpper(idA)+"\n lap-1\n{"+idG+"}\n"), Options{NamesOK: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, row := range rows {
+		got = append(got, row.Instead)
+	}
+	if diff := cmp.Diff([]string{"", " lap-1", "{" + idG + "}"}, got); diff != "" {
+		t.Errorf("Instead (-want +got):\n%s", diff)
+	}
+}
+
 // TestCell shows that a problem keeps the cell that it is about.
 func TestCell(t *testing.T) {
 	rows, _, err := readAll(strings.NewReader("MachineId\n"+idA+"\n lap-0001 \n"), Options{})

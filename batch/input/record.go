@@ -147,7 +147,7 @@ func (l *List) set(row *Row, rec *record) {
 	var kind Kind
 	row.ID, kind = parseID(rec.ID)
 	if l.opt.NamesOK {
-		kind = row.inPlaceOfID(kind, rec.ID)
+		kind = row.inPlaceOfID(kind, l.cell(rec.ID))
 	}
 	row.Problem = l.check(row, rec, kind)
 }
@@ -157,9 +157,9 @@ func (l *List) set(row *Row, rec *record) {
 func (r *Row) inPlaceOfID(kind Kind, cell string) Kind {
 	switch {
 	case kind == KindName && r.Name == "":
-		r.Name = trimID(cell)
+		r.Name, r.Instead = trimID(cell), cell
 	case kind == KindGUID && r.EntraID == "":
-		r.EntraID = trimID(cell)
+		r.EntraID, r.Instead = trimID(cell), cell
 	case kind == KindEmpty && (strings.TrimSpace(r.Name) != "" || r.EntraID != ""):
 	default:
 		return kind
