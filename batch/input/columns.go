@@ -2,6 +2,7 @@ package input
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -16,9 +17,10 @@ var (
 	entraNames   = []string{"aaddeviceid", "azureaddeviceid", "entradeviceid", "microsoftentradeviceid", "entraid"}
 )
 
-// hashNames are parts of the names of columns whose values have the shape of
-// device ids and are something else: SHA-1 hashes and certificates.
-var hashNames = []string{"sha1", "hash", "thumbprint", "fingerprint"}
+// hashName is in the names of columns whose values have the shape of device ids and
+// are something else: hashes of files, which are SHA-1, and certificates. A column
+// of 40 digits is no SHA-256, whatever it is called, but no device id either.
+var hashName = regexp.MustCompile("hash|thumbprint|fingerprint|checksum|sha([0-9]|sum|$)")
 
 // resultColumns are the columns of our own result CSV, in its order.
 var resultColumns = []string{

@@ -42,9 +42,7 @@ func (ch *chooser) candidates() (known, trusted []int) {
 }
 
 // hash reports whether a column is called as those that hold hashes are.
-func (c column) hash() bool {
-	return slices.ContainsFunc(hashNames, func(part string) bool { return strings.Contains(c.plain, part) })
-}
+func (c column) hash() bool { return hashName.MatchString(c.plain) }
 
 func (ch *chooser) ambiguous(candidates []int) error {
 	var b strings.Builder
