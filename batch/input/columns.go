@@ -87,6 +87,7 @@ type column struct {
 	filled  int // cells that are not empty
 	ids     int
 	guids   int
+	damaged int
 	example string // the first id, or else the first filled cell
 }
 
@@ -188,15 +189,26 @@ func hasHeader(rows [][]string, opt Options) (header, guessed bool) {
 // hasData reports whether a cell of the row is an id, a GUID or what was left of
 // one, which no column is called.
 func hasData(row []string) bool {
-	return slices.ContainsFunc(row, func(cell string) bool {
-		switch _, kind := parseID(cell); kind {
-		case "", KindGUID, KindDamaged, KindShort, KindLong:
+	for i, cell := range row {
+		switch _, kind := parseID(cell); {
+		case kind == KindEmpty, kind == KindName && !isDamaged(row, i), kind == KindNotHex && !nearID(trimID(cell)):
+		default:
 			return true
-		case KindNotHex:
-			return nearID(trimID(cell))
 		}
-		return false
-	})
+	}
+	return false
+}
+
+// isDamaged reports whether a row has at i what a spreadsheet has left of an id, in
+// one cell or in two.
+func isDamaged(row []string, i int) bool {
+	if i+1 < len(row) {
+		if _, ok := joined(row[i], row[i+1]); ok {
+			return true
+		}
+	}
+	v := trimID(row[i])
+	return scientific.MatchString(v) || rounded.MatchString(v)
 }
 
 // likeOneBelow reports whether a cell of the first row is a name with a number,
@@ -254,6 +266,9 @@ func columns(rows [][]string, header bool) []column {
 	for _, row := range rows {
 		for i := range min(width, len(row)) {
 			cols[i].add(trimID(row[i]))
+			if isDamaged(row, i) {
+				cols[i].damaged++
+			}
 		}
 	}
 	return cols

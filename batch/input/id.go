@@ -23,8 +23,9 @@ func tableOf(bytes string) (t [256]bool) {
 
 var (
 	guid = regexp.MustCompile(`^\{?[0-9A-Fa-f]{8}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{12}\}?$`)
-	// A comma is the decimal sign in much of Europe.
-	scientific = regexp.MustCompile(`^[0-9]([.,][0-9]*)?[Ee]\+[0-9]+$`)
+	// A comma is the decimal sign in much of Europe. Without a plus it has to be about
+	// as long as an id: a device may be called 2E14, after its room.
+	scientific = regexp.MustCompile(`^[0-9]([.,][0-9]*)?[Ee](\+[0-9]+|3[0-9])$`)
 	// A spreadsheet keeps 15 digits of a number and shows zeros for the rest.
 	rounded = regexp.MustCompile(`^[1-9][0-9]{14}0{10,}$`)
 	// With a domain before it, a full name, or one that a person gave.
@@ -94,6 +95,17 @@ func kindOf(v string) Kind {
 	default:
 		return KindNotHex
 	}
+}
+
+// joined returns the number that two cells are, if a comma that was its decimal
+// sign stands between them as a separator: 1,23E+39.
+func joined(cell, next string) (number string, ok bool) {
+	v := trimID(cell)
+	if len(v) != 1 {
+		return "", false
+	}
+	number = v + "," + trimID(next)
+	return number, scientific.MatchString(number)
 }
 
 // nearID reports whether v was meant to be an id: about as long as one and

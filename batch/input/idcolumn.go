@@ -63,6 +63,11 @@ func (ch *chooser) withoutIDs(l *layout) (int, error) {
 	if err != nil {
 		return none, err
 	}
+	for j, c := range ch.cols {
+		if l.name == none && (j == i || !l.header) && c.mostly(c.damaged) {
+			return j, nil // its cells are told about one by one
+		}
+	}
 	if ch.opt.NamesOK {
 		return none, nil
 	}

@@ -104,6 +104,13 @@ func TestList(t *testing.T) {
 		{"a name of a domain is one too", "MachineId\n" + idA + "\nCONTOSO\\lap-0001", Options{}, []string{"2 A||||", "3 name@1||||"}},
 		{"a GUID without hyphens, in braces", "MachineId\n" + idA + "\n{" + strings.ReplaceAll(idG, "-", "") + "}", Options{}, []string{"2 A||||", "3 guid@1||||"}},
 		{"a number that a spreadsheet shortened", "Site,MachineId\na," + idA + "\nb,1.2E+39", Options{}, []string{"2 A||||a", "3 damaged@3||||b"}},
+		{"one with a decimal comma that is a separator, too: before a comment", "MachineId,Comment\n" + idA + ",x\n1,23E+39,y\n1,x", Options{}, []string{"2 A||x||", "3 damaged@1||23E+39||", "4 name@1||x||"}},
+		{"the same before a column that travels", "MachineId,Site\n" + idA + ",x\n1,23E+39\n", Options{}, []string{"2 A||||x", "3 damaged@1||||23E+39"}},
+		{"the same before a name", "MachineId,Host\n" + idA + ",x\n1,23E+39\n", Options{}, []string{"2 A|x|||", "3 damaged@1|23E+39|||"}},
+		{"the same after the last column", "Site,MachineId\nx," + idA + "\nx,1,23E+39\n", Options{}, []string{"2 A||||x", "3 damaged@3||||x"}},
+		{"the same in the first row, and nothing else", "1,23E+39\n1,24E+39\n", Options{}, []string{"1 damaged@1||||23E+39", "2 damaged@1||||24E+39"}},
+		{"the same in a list of semicolons is two cells", "MachineId;Site\n" + idA + ";x\n1;23E+39", Options{}, []string{"2 A||||x", "3 name@1||||23E+39"}},
+		{"a number without a plus, and a name like one", "MachineId\n" + idA + "\n1E39\n1.2e38\n2E14", Options{}, []string{"2 A||||", "3 damaged@1||||", "4 damaged@1||||", "5 name@1||||"}},
 		{"a number that a spreadsheet rounded has the shape of an id", "MachineId\n" + idA + "\n123456789012345" + strings.Repeat("0", 25), Options{}, []string{"2 A||||", "3 damaged@1||||"}},
 		{"an id of digits, and one with an e, are ids", "MachineId\n1234567890123456789012345678901234567890\n", Options{}, []string{"2 1234567890123456789012345678901234567890||||"}},
 		{"a comment that is too long", "MachineId,Comment\n" + idA + "," + strings.Repeat("ä", MaxComment) + "\n" + idB + "," + strings.Repeat("x", MaxComment+1), Options{},
@@ -129,6 +136,9 @@ func TestList(t *testing.T) {
 		{"resolve: a row with a GUID is no header", idG + ",host\n" + idG + ",x", Options{NamesOK: true, IDColumn: "Column1"}, []string{"1 |||" + idG + "|host", "2 |||" + idG + "|x"}},
 		{"resolve: a row with an id is none", "lap-1," + idA + ",comment\nlap-2," + idB + ",x", Options{NamesOK: true}, []string{"1 A||||lap-1+comment", "2 B||||lap-2+x"}},
 		{"resolve: a name as those below it is none", "LAP-0002,host\nLAP-0003,x", Options{NamesOK: true, NameColumn: "Column1"}, []string{"1 |LAP-0002|||host", "2 |LAP-0003|||x"}},
+		{"resolve: damaged ids are told, not looked up", "MachineId\n1.2E+39\n1E39", Options{NamesOK: true}, []string{"2 damaged@1||||", "3 damaged@1||||"}},
+		{"resolve: the same with a separator in them", "MachineId,Comment\n1,2E+39\n" + idA + ",x", Options{NamesOK: true}, []string{"2 damaged@1||2E+39||", "3 A||x||"}},
+		{"resolve: damaged ids beside names: the names are looked up", "MachineId,Host\n1.2E+39,lap-1", Options{NamesOK: true}, []string{"2 |lap-1|||1.2E+39"}},
 		{"resolve: a row with nothing to look up", "MachineId,DeviceName,Site\n,,x\n,lap-1,y\n" + idA + ",,", Options{NamesOK: true},
 			[]string{"2 empty@1||||x", "3 |lap-1|||y", "4 A||||"}},
 	} {
@@ -383,9 +393,15 @@ func TestInstead(t *testing.T) {
 
 // TestCell shows that a problem keeps the cell that it is about.
 func TestCell(t *testing.T) {
-	rows, _, err := readAll(strings.NewReader("MachineId\n"+idA+"\n lap-0001 \n"), Options{})
-	if err != nil || len(rows) != 2 || rows[1].Problem == nil {
-		t.Fatalf("reading = %q, %v; want two rows, the second with a problem", short(rows), err)
+	rows, _, err := readAll(strings.NewReader("MachineId\n"+idA+"\n lap-0001 \n1,23E+39\n"), Options{})
+	if err != nil || len(rows) != 3 || rows[1].Problem == nil || rows[2].Problem == nil {
+		t.Fatalf("reading = %q, %v; want three rows, the second and third with a problem", short(rows), err)
+	}
+	if got, want := rows[2].Problem.Cell, "1,23E+39"; got != want {
+		t.Errorf("Cell = %q; want %q", got, want)
+	}
+	if p := rows[2].Problem; !strings.HasPrefix(p.Text, `"1,23E+39" is what a spreadsheet makes`) || !strings.Contains(p.Hint, "import the column as text") {
+		t.Errorf("a number in two cells is told as %q, %q; want a damaged one", p.Text, p.Hint)
 	}
 	if got, want := rows[1].Problem.Cell, " lap-0001 "; got != want {
 		t.Errorf("Cell = %q; want %q", got, want)

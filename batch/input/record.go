@@ -146,10 +146,34 @@ func (l *List) set(row *Row, rec *record) {
 	}
 	var kind Kind
 	row.ID, kind = parseID(rec.ID)
+	if kind == KindName && l.csv.Comma == ',' {
+		if number, ok := joined(rec.ID, l.afterID(rec)); ok {
+			rec.ID, kind = number, KindDamaged
+		}
+	}
 	if l.opt.NamesOK {
 		kind = row.inPlaceOfID(kind, l.cell(rec.ID))
 	}
 	row.Problem = l.check(row, rec, kind)
+}
+
+// afterID returns the cell after that of the id.
+func (l *List) afterID(rec *record) string {
+	cells, i := rec.Extra.all(), 0
+	switch after := l.layout.id + 1; after {
+	case l.layout.name:
+		return rec.Name
+	case l.layout.comment:
+		return rec.Comment
+	case len(l.layout.names):
+		cells = rec.Beyond.all()
+	default:
+		i = slices.Index(l.extra, after)
+	}
+	if i < 0 || i >= len(cells) {
+		return ""
+	}
+	return cells[i]
 }
 
 // inPlaceOfID takes a name or a GUID that stands where the id should be, and
