@@ -32,9 +32,10 @@ func (a *app) resolveCommand() *cobra.Command {
 		Long: `resolve looks up the devices of a list that has names or Entra device ids in
 place of Defender's ids, through the inventory, and never guesses between two:
 of several records with one full name it takes the one that is onboarded and
-active if it is the only such one. Else each of them has a row of its own in the output,
-without an id in MachineId, for a person to choose; run refuses the list until
-then. All columns of the list are kept.`,
+active if it is the only such one. Else each of them has a row of its own in the
+output, without an id in MachineId, for a person to choose; run refuses the list
+until then. All columns of the list are kept; what stood in the id column and is
+no id is kept in a column OriginalId.`,
 		Example: "  mde-offboard resolve names.csv -o ids.csv",
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.resolve(l, args) },
