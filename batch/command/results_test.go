@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 )
 
 // TestResultsAreNoLists: what earlier runs have written among the lists is no
@@ -42,8 +44,9 @@ func TestResultsAreNoLists(t *testing.T) {
 		{why: "a list of a report folder", args: in("x.report/failed.csv"), lists: in("x.report/failed.csv"), want: "failed.results.csv"},
 		{why: "a list by its own name", results: "in/a.csv", args: in("in/a.csv"), wrong: "would be written over the list"},
 	} {
-		j := &job{name: tt.batch}
-		if j.req.MaxPercent = 50; tt.results != "" {
+		j, flags := &job{}, pflag.NewFlagSet("run", pflag.ContinueOnError)
+		j.addFlags(flags) // with their defaults
+		if j.name = tt.batch; tt.results != "" {
 			j.results = in(tt.results)[0]
 		}
 		err := j.prepare(&app{}, tt.args)
