@@ -46,7 +46,24 @@ func (r *Runner) closed(now time.Time) (until time.Time, ok bool) {
 		return now, false
 	}
 	r.shutFrom, r.shutUntil = now, until
-	return until, until.IsZero()
+	if until.IsZero() {
+		return until, !r.waited || r.stillJudged(now)
+	}
+	r.waited = true
+	return until, false
+}
+
+// stillJudged says whether the inventory by which the plan was judged serves
+// after a wait for the hours, and ends the run where it does not: what was
+// protected meanwhile is to be heeded.
+func (r *Runner) stillJudged(now time.Time) bool {
+	r.waited = false
+	spent := r.opt.Limit > 0 && r.sentCalls >= r.opt.Limit // then nothing more is sent
+	if r.opt.Inventory.IsZero() || spent || now.Sub(r.opt.Inventory) <= InventoryLife {
+		return true
+	}
+	r.stop(&Stop{Why: "the hours were waited for", Err: ErrOldInventory, Code: CodeStopped, Hint: "the same command goes on by a fresh one"})
+	return false
 }
 
 // untilOpen waits, before the first call of a run, for the hours.

@@ -60,6 +60,7 @@ type Runner struct {
 	waitTill            time.Time
 	waitLogged          string    // the last wait that the log was told of
 	shutFrom, shutUntil time.Time // calling is not allowed in between
+	waited              bool      // for the hours, since it was last looked whether the plan still holds
 	forecast            struct {
 		made time.Time
 		at   time.Time

@@ -355,6 +355,9 @@ func (c *caller) end(why string, code int) error {
 // BatchID is the id of the batch in the checkpoint.
 func (r *Runner) BatchID() int64 { return r.batch }
 
+// Sent is how many offboard calls of this run left.
+func (r *Runner) Sent() int { return r.sentCalls }
+
 // Counts are the batch's tasks by status.
 func (r *Runner) Counts() map[checkpoint.Status]int { return r.counts }
 

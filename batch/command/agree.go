@@ -47,6 +47,9 @@ func (a *app) agree(j *job, s *connected, p *batch.Plan) (how string, err error)
 	case s.Simulated:
 		return "simulated, not asked", nil
 	}
+	if j.agreed.covers(s, p) {
+		return j.agreed.how, nil
+	}
 	n, ask := question(s, p)
 	answer, err := a.ask(ask)
 	switch {
@@ -56,7 +59,20 @@ func (a *app) agree(j *job, s *connected, p *batch.Plan) (how string, err error)
 	case err != nil || answer != fmt.Sprint(n):
 		return "", &batch.Stop{Why: "not agreed to, nothing was sent", Code: batch.CodeUsage}
 	}
-	return fmt.Sprintf("typed %d", n), nil
+	j.agreed = agreement{how: fmt.Sprintf("typed %d", n), plan: digest, canary: p.CanaryLeft() > 0}
+	return j.agreed.how, nil
+}
+
+// agreement is what was typed in this execution: a plan that is made again, by a
+// fresh inventory after a night was waited for, needs no other where it is what is
+// left of the one that was shown.
+type agreement struct {
+	how, plan string
+	canary    bool // for the first devices alone
+}
+
+func (g *agreement) covers(s *connected, p *batch.Plan) bool {
+	return g.how != "" && p.Batch.ID != 0 && p.GoesOn(g.plan, s.Key, s.Host) && g.canary == (p.CanaryLeft() > 0)
 }
 
 // agreedPlan begins how a plan was agreed to by its digest.

@@ -42,6 +42,8 @@ type job struct {
 	json     bool
 	track    bool
 	fresh    bool // a rehearsal with books that end with it
+	agreed   agreement
+	spent    bool // --limit is used up
 }
 
 func (j *job) addFlags(f *pflag.FlagSet) {
@@ -223,20 +225,30 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 		}
 		return false, err
 	}
-	if inv := plan.Request.Inventory; inv != nil && s.Clock.Now().Sub(inv.At) > inventoryLife {
-		a.say("The inventory is older than %v by now: it is read again.", inventoryLife)
-		return true, nil
+	j.opt.Inventory = time.Time{}
+	if inv := plan.Request.Inventory; inv != nil {
+		j.opt.Inventory = inv.At
+		if s.Clock.Now().Sub(inv.At) > batch.InventoryLife {
+			return a.readAgain(), nil
+		}
 	}
 	j.opt.Canary = plan.CanaryLeft()
 	stop, err := a.work(j, s, open, plan, how)
-	if err != nil || stop != nil || j.opt.Canary == 0 || a.code != batch.CodeStopped {
+	switch {
+	case stop != nil && errors.Is(stop, batch.ErrOldInventory):
+		return a.readAgain(), nil
+	case err != nil || stop != nil || j.opt.Canary == 0 || a.code != batch.CodeStopped:
 		return false, err
 	}
-	return a.canaryBack(j), nil
+	j.agreed = agreement{} // that was about the canary
+	return !j.spent && a.canaryBack(j), nil
 }
 
-// inventoryLife is how long an inventory serves after it was read.
-const inventoryLife = time.Hour
+// readAgain has the plan made anew by a fresh inventory.
+func (a *app) readAgain() (again bool) {
+	a.say("The inventory is older than %v by now: it is read again.", batch.InventoryLife)
+	return true
+}
 
 // canaryBack says whether somebody can be asked to go on; else the next run will.
 func (a *app) canaryBack(j *job) bool {
@@ -268,6 +280,10 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 		defer stayAwake()()
 	}
 	stop = runner.Run(a.Context, a.Hard)
+	if j.opt.Limit > 0 { // it is one for all that the command sends
+		j.opt.Limit -= runner.Sent()
+		j.spent = j.opt.Limit <= 0
+	}
 	display.Close()
 	code, err := runner.Finish(stop)
 	if err != nil {
@@ -275,6 +291,9 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 			Hint: "nothing that was answered is lost; make space and run the same command again"}, batch.CodeError
 	}
 	a.code = code
+	if stop != nil && errors.Is(stop, batch.ErrOldInventory) {
+		return stop, nil // the command goes on with another run
+	}
 	if stop != nil {
 		a.sayError(stop.Error(), stop.Hint)
 		j.end.why, j.end.hint = stop.Error(), stop.Hint
