@@ -256,7 +256,7 @@ func columns(rows [][]string, header bool) []column {
 	for i := range cols {
 		cols[i].name = fmt.Sprintf("Column%d", i+1)
 		if header {
-			cols[i].name = strings.TrimSpace(valid(clean(rows[0][i])))
+			cols[i].name = strings.TrimSpace(valid(rows[0][i]))
 		}
 		cols[i].plain = plainName(cols[i].name)
 	}

@@ -25,20 +25,53 @@ type decoded struct {
 func decode(r io.Reader) decoded {
 	br := bufio.NewReaderSize(r, 64<<10)
 	head, _ := br.Peek(3) // an error comes again with the first read
+	text := func(mark string, t transform.Transformer, g *guess) decoded {
+		return decoded{Reader: &lineEnds{r: transform.NewReader(br, t)}, mark: mark, guess: g}
+	}
 	switch {
 	case bytes.HasPrefix(head, []byte{0xef, 0xbb, 0xbf}):
 		br.Discard(3)
 		g := &guess{utf8: true}
-		return decoded{Reader: transform.NewReader(br, g), mark: "UTF-8", guess: g}
+		return text("UTF-8", g, g)
 	case bytes.HasPrefix(head, []byte{0xff, 0xfe}):
 		br.Discard(2)
-		return decoded{Reader: transform.NewReader(br, newWide(unicode.LittleEndian)), mark: "UTF-16LE"}
+		return text("UTF-16LE", newWide(unicode.LittleEndian), nil)
 	case bytes.HasPrefix(head, []byte{0xfe, 0xff}):
 		br.Discard(2)
-		return decoded{Reader: transform.NewReader(br, newWide(unicode.BigEndian)), mark: "UTF-16BE"}
+		return text("UTF-16BE", newWide(unicode.BigEndian), nil)
 	}
 	g := &guess{}
-	return decoded{Reader: transform.NewReader(br, g), guess: g}
+	return text("", g, g)
+}
+
+// lineEnds makes a line feed of every carriage return that stands alone, before
+// anything looks for lines. To spreadsheets it ends a row; to encoding/csv it is a
+// letter, and the device after it is lost in the comment before it. Within quotes
+// it is a line break in the cell, whichever of the two stands there.
+type lineEnds struct {
+	r  io.Reader
+	cr bool // the block before ended with one: a line feed that follows is of the same line end
+}
+
+func (e *lineEnds) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	if e.cr && n > 0 {
+		e.cr = false
+		if p[0] == '\n' {
+			n = copy(p, p[1:n])
+		}
+	}
+	for rest := p[:n]; ; {
+		i := bytes.IndexByte(rest, '\r')
+		if i < 0 {
+			return n, err
+		}
+		last := i+1 == len(rest)
+		if last || rest[i+1] != '\n' {
+			rest[i] = '\n'
+		}
+		e.cr, rest = last, rest[i+1:]
+	}
 }
 
 // wide decodes UTF-16. It takes the ASCII, nearly all of a list, out of the hands

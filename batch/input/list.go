@@ -17,7 +17,6 @@ import (
 	"hash"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/gocarina/gocsv"
 )
@@ -137,8 +136,6 @@ func refuseFile(name string, head []byte) error {
 		p.Text, p.Hint = "a workbook or an archive, not a CSV file", "open it in the spreadsheet and "+save
 	case bytes.IndexByte(head, 0) >= 0:
 		p.Text, p.Hint = "has NUL bytes: UTF-16 without a byte order mark, or no text at all", save
-	case bytes.IndexByte(head, '\n') < 0 && bytes.IndexByte(bytes.TrimRight(head, "\r"), '\r') >= 0:
-		p.Text, p.Hint = "its lines end as those of old Macintosh files (CR)", save+", not CSV (Macintosh)"
 	default:
 		return nil
 	}
@@ -261,14 +258,3 @@ func (l *List) Close() error {
 	}
 	return l.closer.Close()
 }
-
-// clean returns a cell with its line breaks as LF, so that it reads the same
-// when it was written and read again.
-func clean(s string) string {
-	if strings.IndexByte(s, '\r') < 0 {
-		return s
-	}
-	return lineBreaks.Replace(s)
-}
-
-var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n")

@@ -70,6 +70,12 @@ func TestList(t *testing.T) {
 		want []string
 	}{
 		{"CRLF and LF end a row alike", "MachineId,Comment\r\n" + idA + ",x\n" + idB + ",y\r\n", Options{}, []string{"2 A||x||", "3 B||y||"}},
+		{"CR alone ends one, too, all through the list", "MachineId,Comment\r" + idA + ",x\r" + idB + ",y\r", Options{}, []string{"2 A||x||", "3 B||y||"}},
+		{"or here and there, in place of a column that is not ours", "MachineId,Comment,Site\r\n" + idA + ",x\r" + idB + ",y\r\n", Options{}, []string{"2 A||x||", "3 B||y||"}},
+		{"or in the first row", idA + "\r" + idB + "\n" + idA, Options{}, []string{"1 A||||", "2 B||||", "3 A||||"}},
+		{"or before the table", "#TYPE X\rMachineId\r" + idA + "\n" + idB, Options{}, []string{"3 A||||", "4 B||||"}},
+		{"CR CR LF, as a program writes whose line ends are made twice", "MachineId,Comment\r\r\n" + idA + ",x\r\r\n" + idB + ",y\r\r\n", Options{}, []string{"3 A||x||", "5 B||y||"}},
+		{"in quotes it is a line break of the cell", "MachineId,Comment\n" + idA + ",\"a\rb\"\n" + idB + ",z", Options{}, []string{"2 A||a\nb||", "4 B||z||"}},
 		{"the last line needs no end", "MachineId\n" + idA, Options{}, []string{"2 A||||"}},
 		{"a byte order mark before a quoted header, as PowerShell 5 writes", "\ufeff\"MachineId\"\n" + idA, Options{}, []string{"2 A||||"}},
 		{"an upper-case id is the same device", "MachineId\n" + strings.ToUpper(idA), Options{}, []string{"2 A||||"}},
@@ -168,7 +174,6 @@ func TestRefused(t *testing.T) {
 		{"the same without a header", idA + strings.Repeat(",", 1000), Options{}, KindFile, "list.csv: the list has 1001 columns, the most is 1000"},
 		{"a workbook", "PK\x03\x04\x14\x00", Options{}, KindFile, "list.csv: a workbook or an archive, not a CSV file"},
 		{"UTF-16 without a byte order mark", "M\x00a\x00", Options{}, KindFile, "list.csv: has NUL bytes: UTF-16 without a byte order mark, or no text at all"},
-		{"lines of CR", "MachineId\r" + idA + "\r", Options{}, KindFile, "list.csv: its lines end as those of old Macintosh files (CR)"},
 		{"two columns of 40 hex, none with a known name", "a,b\n" + idA + "," + idB, Options{}, KindColumn,
 			`list.csv: 2 columns hold what looks like device ids: "a" (such as "` + idA + `"), "b" (such as "` + idB + `")`},
 		{"two columns of 40 hex, both with a known name", "MachineId,DeviceId\n" + idA + "," + idB, Options{}, KindColumn,

@@ -246,7 +246,8 @@ func (l *List) column(index int, cell string) int {
 }
 
 // cell returns a cell as the list's owner wrote it, with U+FFFD for what is no
-// text in it.
+// text in it. Its line breaks are LF: so it reads the same when it was written and
+// read again.
 func (l *List) cell(s string) string {
 	if l.layout.own {
 		s = Undefuse(s)
@@ -254,7 +255,7 @@ func (l *List) cell(s string) string {
 	if l.mixed() {
 		s = valid(s)
 	}
-	return clean(s)
+	return s
 }
 
 // valid returns a cell with U+FFFD for what is no text in it.
