@@ -166,7 +166,7 @@ func (p *Plan) add(m *matcher, seen *input.Seen, row *input.Row) {
 		p.bad(row.Problem)
 		p.Invalid++
 		if l.Device == "" {
-			l.Device = row.Problem.Text
+			l.Device = row.Instead
 		}
 		l.Status, l.Reason = checkpoint.Skipped, "invalid: "+row.Problem.Text
 	default:

@@ -111,6 +111,30 @@ func TestWithdrawnComesBack(t *testing.T) {
 	}
 }
 
+// TestBadLinesKeepTheirCell has lines that cannot be used carry what stood where
+// their id should be, by which the next plan finds them, wherever they stand then.
+// A checkpoint of before has the problem's words there, and goes on.
+func TestBadLinesKeepTheirCell(t *testing.T) {
+	req, batch := Request{SkipInvalid: true}, checkpoint.Batch{ID: 1}
+	good, bad := device("good")+",x\n", []string{"Total,2\n", ",y\n", "Total,3\n"}
+	have := put(nil, planOf(t, "MachineId,Comment\n"+good+strings.Join(bad, ""), batch, nil, req))
+	slices.Reverse(bad)
+	p := planOf(t, "MachineId,Comment\n"+strings.Join(bad, "")+good, batch, have, req)
+	var got []string
+	for _, task := range put(have, p) {
+		got = append(got, fmt.Sprintf("%d %s %s", task.Position, strings.Replace(task.Device, device("good"), "good", 1), task.Status))
+	}
+	if diff := cmp.Diff([]string{"4 good pending", "1 Total skipped", "2  skipped", "3 Total skipped"}, got); diff != "" || p.Added != 0 {
+		t.Errorf("turned around: %d new, tasks (-want +got)\n%s", p.Added, diff)
+	}
+
+	have[1].Device = `"Total" is a name, not a device id (40 hexadecimal characters)`
+	p = planOf(t, "MachineId,Comment\n"+good+"Total,2\n", batch, have, req)
+	if now := put(have, p); p.ToDo != 1 || p.Lines != 2 || now[0].Status != checkpoint.Pending || now[1].Position != 0 {
+		t.Errorf("with the words of a problem in place of a device: %d to do of %d lines, %+v; want the good one to do, the words out of the list", p.ToDo, p.Lines, now)
+	}
+}
+
 // TestReplan plans any list after any other, with anything done in between: each
 // line has a task of its own, what was sent keeps its status, and a second plan
 // of the same list changes nothing.

@@ -43,8 +43,8 @@ type Row struct {
 	Comment string // as in the list, "" if it is blank
 	EntraID string // as in the list, if it has such a column
 
-	// Instead is what stands in the id column in place of an id, as in the list:
-	// with NamesOK a name or a GUID, which is also in Name or EntraID.
+	// Instead is what stands in the id column in place of an id, as in the list. With
+	// NamesOK it can be a name or a GUID, which then is also in Name or EntraID.
 	Instead string
 
 	Extra []string // the cells of List.Columns, in that order; a short row has fewer

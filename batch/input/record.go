@@ -151,8 +151,11 @@ func (l *List) set(row *Row, rec *record) {
 			rec.ID, kind = number, KindDamaged
 		}
 	}
+	if row.ID == "" && kind != KindEmpty {
+		row.Instead = l.cell(rec.ID)
+	}
 	if l.opt.NamesOK {
-		kind = row.inPlaceOfID(kind, l.cell(rec.ID))
+		kind = row.inPlaceOfID(kind)
 	}
 	row.Problem = l.check(row, rec, kind)
 }
@@ -178,12 +181,12 @@ func (l *List) afterID(rec *record) string {
 
 // inPlaceOfID takes a name or a GUID that stands where the id should be, and
 // returns the kind of problem that is left.
-func (r *Row) inPlaceOfID(kind Kind, cell string) Kind {
+func (r *Row) inPlaceOfID(kind Kind) Kind {
 	switch {
 	case kind == KindName && r.Name == "":
-		r.Name, r.Instead = trimID(cell), cell
+		r.Name = trimID(r.Instead)
 	case kind == KindGUID && r.EntraID == "":
-		r.EntraID, r.Instead = trimID(cell), cell
+		r.EntraID = trimID(r.Instead)
 	case kind == KindEmpty && (strings.TrimSpace(r.Name) != "" || r.EntraID != ""):
 	default:
 		return kind
@@ -205,7 +208,7 @@ func (l *List) check(row *Row, rec *record, kind Kind) *Problem {
 	}
 	if kind != "" {
 		text, hint := explain(kind, rec.ID, l.name)
-		return &Problem{File: l.name, Line: row.Line, Column: l.column(l.layout.id, rec.ID), Kind: kind, Cell: l.cell(rec.ID), Text: text, Hint: hint}
+		return &Problem{File: l.name, Line: row.Line, Column: l.column(l.layout.id, rec.ID), Kind: kind, Cell: row.Instead, Text: text, Hint: hint}
 	}
 	if cells := rec.Beyond.all(); !blank(cells) || len(cells) == beyond {
 		return l.tooWide(row, cells)
