@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 )
 
 // Names of columns as programs and people write them, without case, spaces,
@@ -52,6 +51,12 @@ func isKnown(cell string, opt Options) bool {
 		}
 	}
 	return isFlagged(cell, opt)
+}
+
+// isIDName reports whether a cell is the name of a column of device ids.
+func isIDName(cell string, opt Options) bool {
+	name := plainName(cell)
+	return name != "" && (slices.Contains(idNames, name) || name == plainName(opt.IDColumn))
 }
 
 // isFlagged reports whether a cell is the name of a column that a flag names.
@@ -117,6 +122,10 @@ func choose(file string, s sample, opt Options) (layout, error) {
 	if len(s.rows) == 0 {
 		return layout{}, ch.refuse(KindFile, "no row can be read", "check that it is a CSV file, and where its quotes are")
 	}
+	if i := lateHeader(s.rows, opt); i != none {
+		return layout{}, &Problem{File: file, Line: s.lines[i], Kind: KindHeader, Text: "looks like the header of the list, and stands below other rows: " + quoteAll(s.rows[i]),
+			Hint: "delete the rows above it"}
+	}
 	l.takeOwn()
 	var err error
 	if !l.own || opt.CommentColumn != "" {
@@ -161,85 +170,6 @@ func (l *layout) takeOwn() {
 
 func (ch *chooser) refuse(kind Kind, text, hint string) error {
 	return &Problem{File: ch.file, Kind: kind, Text: text, Hint: hint}
-}
-
-// hasHeader reports whether the first row is names. What is data for certain comes
-// first: a comment or a site can be called as a column is, and a device that is
-// taken for a column's name is lost. Of a row with neither data nor a known name
-// it is guessed that it is names, unless it could be a list of names and nothing
-// else.
-func hasHeader(rows [][]string, opt Options) (header, guessed bool) {
-	has := func(is func(string, Options) bool) bool {
-		return slices.ContainsFunc(rows[0], func(cell string) bool { return is(cell, opt) })
-	}
-	switch {
-	case len(rows) == 0, hasData(rows[0]):
-		return false, false
-	case has(isFlagged):
-		return true, false
-	case likeOneBelow(rows):
-		return false, false
-	case has(isKnown):
-		return true, false
-	}
-	guessed = !opt.NamesOK || len(rows[0]) > 1
-	return guessed, guessed
-}
-
-// hasData reports whether a cell of the row is an id, a GUID or what was left of
-// one, which no column is called.
-func hasData(row []string) bool {
-	for i, cell := range row {
-		switch _, kind := parseID(cell); {
-		case kind == KindEmpty, kind == KindName && !isDamaged(row, i), kind == KindNotHex && !nearID(trimID(cell)):
-		default:
-			return true
-		}
-	}
-	return false
-}
-
-// isDamaged reports whether a row has at i what a spreadsheet has left of an id, in
-// one cell or in two.
-func isDamaged(row []string, i int) bool {
-	if i+1 < len(row) {
-		if _, ok := joined(row[i], row[i+1]); ok {
-			return true
-		}
-	}
-	v := trimID(row[i])
-	return scientific.MatchString(v) || rounded.MatchString(v)
-}
-
-// likeOneBelow reports whether a cell of the first row is a name with a number,
-// such as LAP-0002, and one below it is alike: LAP-0003. Names of columns may have
-// numbers, too, but not those of the values below them.
-func likeOneBelow(rows [][]string) bool {
-	for i, cell := range rows[0] {
-		shape := shapeOf(trimID(cell))
-		if !strings.Contains(shape, "a") || !strings.Contains(shape, "0") {
-			continue
-		}
-		for _, row := range rows[1:] {
-			if i < len(row) && shapeOf(trimID(row[i])) == shape {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// shapeOf returns a cell with its letters as "a" and its digits as "0".
-func shapeOf(cell string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsLetter(r):
-			return 'a'
-		case unicode.IsDigit(r):
-			return '0'
-		}
-		return r
-	}, cell)
 }
 
 // columns returns what the sample says about each column. Columns without a

@@ -138,6 +138,8 @@ func explain(kind Kind, cell, file string) (text, hint string) {
 	case KindDamaged:
 		return q + " is what a spreadsheet makes of a device id of digits: it took it for a number, and most digits are lost",
 			"take the id from its source again, and import the column as text"
+	case KindHeader:
+		return q + " is of a header, not of a device: a list may have been joined of several", "delete the row; if columns below it have another order, give each list as a file of its own"
 	case KindShort:
 		return fmt.Sprintf("%s has %d characters, a device id has 40 (hexadecimal): %d missing", q, len(v), idLength-len(v)),
 			"take the id from its source again: it was cut, or lost leading zeros in a spreadsheet"

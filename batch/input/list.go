@@ -17,6 +17,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"regexp"
 
 	"github.com/gocarina/gocsv"
 )
@@ -125,17 +126,34 @@ func NewList(name string, r io.Reader, opt Options) (*List, error) {
 	return l, nil
 }
 
-// refuseFile refuses what is no text at all, by its first bytes.
+const hintSave = "save it as CSV UTF-8 (comma delimited)"
+
+// notLists are files of text that are no lists, by what they begin with. A brace
+// alone does not do: a GUID may have one.
+var notLists = []struct {
+	begins     *regexp.Regexp
+	what, hint string
+}{
+	{regexp.MustCompile(`(?i)^\s*<(!doctype|html|table)\b`), "a web page (HTML), not a CSV file", "it may be the page of a login that is over: export the list again, and look at it; one that a spreadsheet opens, open there and " + hintSave},
+	{regexp.MustCompile(`^\s*<\?xml\b`), "XML, not a CSV file", "if a spreadsheet opens it, " + hintSave + " there"},
+	{regexp.MustCompile(`^\s*(\{\s*["}]|\[\s*[{"\[\]])`), "JSON, not a CSV file", "make a CSV file of it, in PowerShell with ConvertFrom-Json and Export-Csv"},
+}
+
+// refuseFile refuses what is no list at all, by its first bytes.
 func refuseFile(name string, head []byte) error {
-	const save = "save it as CSV UTF-8 (comma delimited)"
+	for _, f := range notLists {
+		if f.begins.Match(head) {
+			return &Problem{File: name, Kind: KindFile, Text: f.what, Hint: f.hint}
+		}
+	}
 	p := &Problem{File: name, Kind: KindFile}
 	switch {
 	case len(bytes.TrimSpace(head)) == 0:
 		p.Text, p.Hint = "the list is empty", "check the file's name, and the program that wrote it"
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte{0xd0, 0xcf, 0x11, 0xe0}):
-		p.Text, p.Hint = "a workbook or an archive, not a CSV file", "open it in the spreadsheet and "+save
+		p.Text, p.Hint = "a workbook or an archive, not a CSV file", "open it in the spreadsheet and "+hintSave
 	case bytes.IndexByte(head, 0) >= 0:
-		p.Text, p.Hint = "has NUL bytes: UTF-16 without a byte order mark, or no text at all", save
+		p.Text, p.Hint = "has NUL bytes: UTF-16 without a byte order mark, or no text at all", hintSave
 	default:
 		return nil
 	}

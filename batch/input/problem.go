@@ -20,6 +20,7 @@ const (
 	KindShort   Kind = "short"     // hexadecimal, fewer than 40 characters
 	KindLong    Kind = "long"      // hexadecimal, more than 40 characters
 	KindNotHex  Kind = "not-hex"   // anything else that is no id
+	KindHeader  Kind = "header"    // the name of a column
 	KindComment Kind = "comment"   // a comment that is too long to send
 	KindText    Kind = "encoding"  // bytes that are no text in the list's encoding
 	KindCells   Kind = "cells"     // more cells than columns

@@ -151,6 +151,9 @@ func (l *List) set(row *Row, rec *record) {
 			rec.ID, kind = number, KindDamaged
 		}
 	}
+	if (kind == KindName || kind == KindNotHex) && rec.isHeader(l.opt) {
+		kind = KindHeader
+	}
 	if row.ID == "" && kind != KindEmpty {
 		row.Instead = l.cell(rec.ID)
 	}

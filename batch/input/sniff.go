@@ -23,6 +23,7 @@ type sample struct {
 	typeLine  bool // PowerShell's "#TYPE …" was there
 	comma     rune
 	rows      [][]string // rows that are not blank; the first may be a header
+	lines     []int      // of the file, on which they start
 }
 
 // look takes the sample from the beginning of a text. whole says that head is
@@ -35,18 +36,22 @@ func look(head []byte, whole bool, opt Options) sample {
 		body = body[:i+1] // the last line is not all there
 	}
 	if comma != 0 {
-		s.comma, s.rows = comma, parse(body, comma)
+		s.comma = comma
+		s.parse(body)
 		return s
 	}
-	best := -1
-	for _, c := range []rune{',', ';', '\t'} {
-		rows := parse(body, c)
-		if n := score(rows, opt); n > best {
-			best, s.comma, s.rows = n, c, rows
+	best, bestScore := s, -1
+	for _, s.comma = range []rune{',', ';', '\t'} {
+		s.parse(body)
+		if n := score(s.rows, opt); n > bestScore {
+			best, bestScore = s, n
 		}
 	}
-	return s
+	return best
 }
+
+// typeMark begins the first line of what PowerShell exports.
+const typeMark = "#TYPE "
 
 // preamble finds the lines that programs write before the table: PowerShell's
 // "#TYPE …" and Excel's "sep=;", whose delimiter it returns.
@@ -58,7 +63,7 @@ func (s *sample) preamble(head []byte) (comma rune) {
 		switch {
 		case isSep && comma == 0:
 			comma = c
-		case strings.HasPrefix(text, "#TYPE ") && !s.typeLine:
+		case strings.HasPrefix(text, typeMark) && !s.typeLine:
 			s.typeLine = true
 		default:
 			return comma
@@ -79,13 +84,13 @@ func separator(line string) (rune, bool) {
 	return r, ok
 }
 
-// parse returns the rows of the sample that can be read and are not blank.
-// What cannot be read is said when the list itself is read.
-func parse(body []byte, comma rune) [][]string {
+// parse takes the rows of the sample that can be read and are not blank. What
+// cannot be read is said when the list itself is read.
+func (s *sample) parse(body []byte) {
 	r := csv.NewReader(bytes.NewReader(body))
-	r.Comma, r.FieldsPerRecord = comma, -1
-	var rows [][]string
-	for len(rows) < sampleRows {
+	r.Comma, r.FieldsPerRecord = s.comma, -1
+	s.rows, s.lines = nil, nil
+	for len(s.rows) < sampleRows {
 		row, err := r.Read()
 		if bad := new(csv.ParseError); errors.As(err, &bad) {
 			continue
@@ -94,10 +99,10 @@ func parse(body []byte, comma rune) [][]string {
 			break
 		}
 		if !blank(row) {
-			rows = append(rows, row)
+			line, _ := r.FieldPos(0)
+			s.rows, s.lines = append(s.rows, row), append(s.lines, line+s.skipLines)
 		}
 	}
-	return rows
 }
 
 func blank(row []string) bool {
@@ -117,12 +122,7 @@ func score(rows [][]string, opt Options) int {
 	if len(rows) == 0 {
 		return 0
 	}
-	known, withID := 0, 0
-	for _, cell := range rows[0] {
-		if isKnown(cell, opt) {
-			known++
-		}
-	}
+	withID := 0
 	for _, row := range rows {
 		for _, cell := range row {
 			if v := trimID(cell); isID(v) || guid.MatchString(v) {
@@ -131,5 +131,5 @@ func score(rows [][]string, opt Options) int {
 			}
 		}
 	}
-	return known<<32 + withID<<16 + min(len(rows[0]), 1<<15)
+	return countKnown(rows[0], opt)<<32 + withID<<16 + min(len(rows[0]), 1<<15)
 }
