@@ -159,7 +159,11 @@ func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Bat
 			parts = append(parts, fmt.Sprintf("%d %s", n, st))
 		}
 	}
-	a.say("%s: %s", count(sum.Lines, "line"), strings.Join(parts, ", "))
+	lines := count(sum.Lines, "line")
+	if sum.Gone > 0 { // they are among what was counted
+		lines += fmt.Sprintf(", and %d no longer in the list", sum.Gone)
+	}
+	a.say("%s: %s", lines, strings.Join(parts, ", "))
 	if err := a.sayRefused(s, b.ID, sum); err != nil {
 		a.log.Warn("the devices that were refused could not be read", "error", err)
 	}
