@@ -135,11 +135,26 @@ func (p *part) placed(cells []string) (placed []string) {
 // Columns are the names of the columns that are not ours.
 func (ls *Lists) Columns() []string { return ls.columns }
 
-// Notes are what there is to say of how the lists were read. They are complete
-// when all is read.
+// Notes are what there is to say of how the lists were read, each thing once, and
+// of which, if not of all. They are complete when all is read.
 func (ls *Lists) Notes() (notes []string) {
+	of := map[string][]string{} // note → files
 	for _, p := range ls.parts {
-		notes = append(notes, p.notes...)
+		for _, note := range p.notes {
+			if of[note] == nil {
+				notes = append(notes, note)
+			}
+			of[note] = append(of[note], p.file)
+		}
+	}
+	for i, note := range notes {
+		switch n := len(of[note]); n {
+		case len(ls.parts):
+		case 1:
+			notes[i] = of[note][0] + ": " + note
+		default:
+			notes[i] = fmt.Sprintf("%s and %d more: %s", of[note][0], n-1, note)
+		}
 	}
 	return notes
 }
@@ -198,8 +213,9 @@ func Named(files []string, batch string) (name, list string, err error) {
 	return "", "", fmt.Errorf("%d lists in one batch need a name: --batch NAME", len(files))
 }
 
-// stem is a file's name without folder and extension; of a result CSV, the name
-// of its batch.
+// stem is a file's name without folder and extension. A result CSV is a list like
+// any other and has a batch of its own: taken for its batch's list, one that was
+// filtered would withdraw what is not in it.
 func stem(path string) string {
 	path = path[strings.LastIndexAny(path, `/\`)+1:]
 	if i := strings.LastIndex(path, "."); i > 0 {

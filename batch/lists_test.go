@@ -54,11 +54,34 @@ func TestListsAsOne(t *testing.T) {
 	if diff := cmp.Diff([]string{"0000.csv:2 berlin+kim", "0000.csv:3 ", "0001.csv:2 paris+kim+2nd floor"}, got); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
-	if n := len(ls.Notes()); n != 4 {
-		t.Errorf("Notes() = %q; want two of each list", ls.Notes())
-	}
 	if len(ls.Digest()) != 64 {
 		t.Errorf("Digest() = %q; want a SHA-256", ls.Digest())
+	}
+}
+
+// TestListsNotes says once what is so of several lists, and of which.
+func TestListsNotes(t *testing.T) {
+	plain, other := "MachineId,Comment\n", "MachineId;Note\n"
+	files := writeLists(t, plain, other, other, "Comment,DeviceId\n")
+	ls, err := OpenLists(files, input.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ls.Close()
+	for _, tc := range []struct {
+		reason string
+		parts  []part
+		want   []string
+	}{
+		{"all are alike", ls.parts[1:3], []string{"cells are separated by semicolons", `device id: column "MachineId"`, "no column holds comments"}},
+		{"they are not", ls.parts, []string{
+			files[0] + ` and 2 more: device id: column "MachineId"`, files[0] + ` and 1 more: comment: column "Comment"`,
+			files[1] + " and 1 more: cells are separated by semicolons", files[1] + " and 1 more: no column holds comments",
+			files[3] + `: device id: column "DeviceId"`}},
+	} {
+		if diff := cmp.Diff(tc.want, (&Lists{parts: tc.parts}).Notes()); diff != "" {
+			t.Errorf("%s: Notes() (-want +got):\n%s", tc.reason, diff)
+		}
 	}
 }
 
