@@ -16,10 +16,15 @@ var (
 	entraNames   = []string{"aaddeviceid", "azureaddeviceid", "entradeviceid", "microsoftentradeviceid", "entraid"}
 )
 
-// hashName is in the names of columns whose values have the shape of device ids and
-// are something else: hashes of files, which are SHA-1, and certificates. A column
-// of 40 digits is no SHA-256, whatever it is called, but no device id either.
-var hashName = regexp.MustCompile("hash|thumbprint|fingerprint|checksum|sha([0-9]|sum|$)")
+// generalID is that of the names of id columns which any table may have, for its own
+// rows. The API's machines have it.
+const generalID = "id"
+
+// otherName is in the names of columns whose values have the shape of device ids and
+// are something else: hashes of files, which are SHA-1, and certificates; or the id
+// of the record into which Defender has merged this one. A column of 40 digits is no
+// SHA-256, whatever it is called, but no device id either.
+var otherName = regexp.MustCompile("hash|thumbprint|fingerprint|checksum|sha([0-9]|sum|$)|^merged")
 
 // resultColumns are the columns of our own result CSV, in its order.
 var resultColumns = []string{

@@ -7,13 +7,17 @@ import (
 )
 
 // id returns the column of the device ids. A column is trusted if it holds
-// some and has a known name, or if it holds ids for the most part. It returns
-// none only for a list that may do without ids.
+// some and has a known name, or if it holds ids for the most part; the most general
+// name counts for no more than that. It returns none only for a list that may do
+// without ids.
 func (ch *chooser) id(l *layout) (int, error) {
 	if ch.opt.IDColumn != "" {
 		return ch.flagged("id", ch.opt.IDColumn)
 	}
 	known, trusted := ch.candidates()
+	if len(known) == 1 && ch.cols[known[0]].plain == generalID {
+		known, trusted = nil, append(known, trusted...)
+	}
 	switch {
 	case len(known) == 1:
 		return known[0], nil
@@ -34,15 +38,12 @@ func (ch *chooser) candidates() (known, trusted []int) {
 		switch {
 		case c.ids > 0 && slices.Contains(idNames, c.plain):
 			known = append(known, i)
-		case c.mostly(c.ids) && !c.hash():
+		case c.mostly(c.ids) && !otherName.MatchString(c.plain):
 			trusted = append(trusted, i)
 		}
 	}
 	return known, trusted
 }
-
-// hash reports whether a column is called as those that hold hashes are.
-func (c column) hash() bool { return hashName.MatchString(c.plain) }
 
 func (ch *chooser) ambiguous(candidates []int) error {
 	var b strings.Builder

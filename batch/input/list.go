@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 
 	"github.com/gocarina/gocsv"
 )
@@ -72,6 +73,9 @@ type List struct {
 	extra []int // the columns that travel
 	entra int   // the one of them that holds Entra ids, or none
 	line  int   // of the last row
+
+	garbled int // cells that are not ours and have bytes that are no text
+	first   int // the line of the first
 
 	ahead *ahead
 }
@@ -249,8 +253,12 @@ func (l *List) Columns() []string {
 // They are complete after Next returned io.EOF, since the encoding may show as
 // late as that.
 func (l *List) Notes() []string {
-	if l.ended() && l.guess != nil && l.guess.windows != nil {
+	switch {
+	case !l.ended() || l.guess == nil:
+	case l.guess.windows != nil:
 		return append([]string{"read as Windows-1252, since it is not valid UTF-8"}, l.notes...)
+	case l.garbled > 0:
+		return append(slices.Clip(l.notes), fmt.Sprintf("the list mixes encodings, UTF-8 and another: letters are lost in other columns, in %d cells, the first on line %d", l.garbled, l.first))
 	}
 	return l.notes
 }

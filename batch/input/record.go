@@ -139,7 +139,11 @@ func (l *List) set(row *Row, rec *record) {
 	}
 	row.Extra = rec.Extra.all()
 	for i, cell := range row.Extra {
-		row.Extra[i] = l.cell(cell)
+		if row.Extra[i] = l.cell(cell); l.mixed() && !utf8.ValidString(cell) {
+			if l.garbled++; l.garbled == 1 {
+				l.first = l.line
+			}
+		}
 	}
 	if l.entra >= 0 && l.entra < len(row.Extra) {
 		row.EntraID = trimID(row.Extra[l.entra])
