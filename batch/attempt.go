@@ -193,6 +193,10 @@ func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 		return err
 	}
 	now, jumps := c.clock.Now(), c.clock.Jumps()
+	// The exchange's times are of the clock that cannot be set; what counts is
+	// their distance from now, however long the writing waits for its turn.
+	got := now.Add(-time.Since(r.x.Over))
+	sent := got.Add(-r.x.Over.Sub(r.x.At))
 	r.Attempt, r.Over = a.id, now
 	if r.gaveUp && !r.Unsent {
 		r.Over = now.Add(c.opt.Timeout) // it may be on its way for as long again
@@ -209,13 +213,8 @@ func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 	a.id = 0
 	err := c.store.Update(func(tx *checkpoint.Tx) error {
 		if !r.Date.IsZero() {
-			// The exchange's times are of the clock that cannot be set; what
-			// counts is their distance from now.
-			late := time.Since(r.x.Over)
-			got := now.Add(-late)
-			sent := got.Add(-r.x.Over.Sub(r.x.At))
 			c.offset.Store(&offset{low: r.Date.Sub(got), high: r.Date.Add(time.Second).Sub(sent), jumps: jumps})
-			if err := tx.ServerDate(c.key, r.Date, sent, got, now); err != nil {
+			if err := tx.ServerDate(c.key, r.Date, sent, got, c.clock.Now()); err != nil {
 				return err
 			}
 		}

@@ -294,3 +294,68 @@ func TestOverWhileTheClockStoodWrong(t *testing.T) {
 		}
 	})
 }
+
+// TestLateWrite: an outcome that waits for its turn to be written does not look
+// like the answer of a clock that was set.
+func TestLateWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := clockWorld(t, simulator.Options{LatencyMin: 50 * time.Millisecond, LatencyMax: 500 * time.Millisecond})
+		store := w.store()
+		busy := make(chan error, 1)
+		w.atPost(24, func() {
+			go func() { busy <- store.Update(func(*checkpoint.Tx) error { time.Sleep(5 * time.Second); return nil }) }()
+		})
+		start := time.Now()
+		end, err := w.runOn(t.Context(), store, devices(30))
+		if err := errors.Join(err, <-busy); err != nil {
+			t.Fatal(err)
+		}
+		w.judge(end, false)
+		if took, ideal := time.Since(start), quota.Ideal(small, 30); end.code != CodeDone || took > ideal+time.Minute {
+			t.Errorf("code %d (%v), took %v; want 0, and about the ideal %v", end.code, end.stop, took, ideal)
+		}
+	})
+}
+
+// TestLateRebase: where the clock was set, what others write while the history
+// waits to be counted anew is not older for it.
+func TestLateRebase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := clockWorld(t, simulator.Options{})
+		store := w.store()
+		r, _, done, err := w.begin(t.Context(), store, listOf(devices(20)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer done()
+		e := checkpoint.Event{Kind: "outcome"}
+		for n := range small[0].Limit {
+			a := &attempt{c: r.caller, kind: CallOffboard, intent: checkpoint.Intent{Run: r.run, Number: n + 1}}
+			if err := a.gate(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			e.Outcome = append(e.Outcome, checkpoint.Outcome{Attempt: a.id})
+		}
+		others := make(chan error, 1)
+		go func() {
+			others <- store.Update(func(tx *checkpoint.Tx) error {
+				time.Sleep(30 * time.Second)
+				e.At = r.clock.Now()
+				if err := tx.Rebase(r.key, e.At); err != nil {
+					return err
+				}
+				_, err := tx.Append(r.batch, e)
+				return err
+			})
+		}()
+		synctest.Wait()
+		c.turn(time.Hour)
+		if _, err := r.trustClock(); err != nil || <-others != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(45 * time.Second)
+		if v, err := store.Judge(r.opt.budget(r.key, CallOffboard), r.clock.Now); err != nil || v.Free > 0 {
+			t.Errorf("Judge() = %+v, %v; want no slot within a minute of the calls", v, err)
+		}
+	})
+}

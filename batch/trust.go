@@ -101,13 +101,15 @@ func (r *Runner) distrustFormer() {
 // looked at last, and returns the number of jumps until here. A reservation is
 // good only if that number is the same when it is on the disk.
 func (c *caller) trustClock() (int, error) {
-	now, jumps := c.clock.Now(), c.clock.Jumps()
+	c.clock.Now() // which notices
+	jumps := c.clock.Jumps()
 	c.trusting.Lock()
 	defer c.trusting.Unlock()
 	if jumps == c.trusted {
 		return jumps, nil
 	}
-	err := c.store.Update(func(tx *checkpoint.Tx) error { return tx.Rebase(c.key, now) })
+	// As of the moment at which it is written: others may have written meanwhile.
+	err := c.store.Update(func(tx *checkpoint.Tx) error { return tx.Rebase(c.key, c.clock.Now()) })
 	if err == nil {
 		c.trusted = jumps
 	}
