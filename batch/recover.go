@@ -24,33 +24,36 @@ func (o *Open) recover(ctx context.Context) error {
 }
 
 // recover ends the runs of a batch that are dead: those that are open although
-// this process has the lock that they would have. Their calls can take effect
-// until the grace after the last sign of life has passed; their tasks are in
-// doubt.
+// this process has the lock that they would have. Their calls, and those that a
+// run which ended could not write, can take effect until the grace after its
+// last sign of life has passed; their tasks are in doubt.
 func (s *Session) recover(ctx context.Context, batch int64, mine func(checkpoint.Run) (bool, error)) error {
 	var dead []checkpoint.Run
 	var open []checkpoint.Attempt
 	tasks := map[int64]checkpoint.Task{}
+	until := map[int64]time.Time{} // calls of a run that is over can take effect
 	err := s.Store.View(ctx, func(r checkpoint.Reader) error {
 		runs, err := r.Runs(batch)
 		if err != nil {
 			return err
 		}
-		alive := map[int64]bool{}
 		for _, run := range runs {
-			switch ok, err := mine(run); {
-			case err != nil:
+			ok, err := mine(run)
+			if err != nil {
 				return err
-			case !ok:
-				alive[run.ID] = true
-			case run.Ended.IsZero():
+			}
+			if !ok {
+				continue
+			}
+			until[run.ID] = run.Alive.Add(run.Grace)
+			if run.Ended.IsZero() {
 				dead = append(dead, run)
 			}
 		}
 		if open, err = r.OpenAttempts(batch); err != nil {
 			return err
 		}
-		open = slices.DeleteFunc(open, func(a checkpoint.Attempt) bool { return alive[a.Run] })
+		open = slices.DeleteFunc(open, func(a checkpoint.Attempt) bool { return until[a.Run].IsZero() })
 		if len(open) == 0 {
 			return nil
 		}
@@ -64,20 +67,15 @@ func (s *Session) recover(ctx context.Context, batch int64, mine func(checkpoint
 		return err
 	}
 	now := s.Clock.Now()
-	until := map[int64]time.Time{}
 	return s.Store.Update(func(tx *checkpoint.Tx) error {
 		for _, run := range dead {
-			until[run.ID] = run.Alive.Add(run.Grace)
 			if _, err := tx.Append(batch, checkpoint.Event{Kind: "died", At: now, Run: run.ID,
 				End: &checkpoint.RunEnd{Run: run.ID, At: run.Alive, Why: "stopped without a word", Code: -1}}); err != nil {
 				return err
 			}
 		}
 		for _, a := range open {
-			over, ok := until[a.Run]
-			if !ok {
-				over = now.Add(time.Minute) // its run has ended, but for this write
-			}
+			over := until[a.Run]
 			e := checkpoint.Event{Kind: "recover", At: now, Run: a.Run,
 				Outcome: []checkpoint.Outcome{{Attempt: a.ID, Over: over, Outcome: outcomeDied}}}
 			if t, ok := tasks[a.N]; ok && t.Status == checkpoint.Sending && t.Attempt == a.ID {

@@ -181,3 +181,40 @@ func TestCrash(t *testing.T) {
 		})
 	}
 }
+
+// TestEndedButForAWrite: a call that was given up, of a run that could not write
+// that but its own end, is in doubt for as long as that of a run that died.
+func TestEndedButForAWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{})
+		w.opt.Timeout = 10 * time.Minute
+		store := w.store()
+		r, _, done, err := w.begin(t.Context(), store, listOf(devices(1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &attempt{c: r.caller, kind: CallOffboard, intent: checkpoint.Intent{Run: r.run, N: 1, Device: devices(1)[0], Number: 1}}
+		if err := a.gate(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(w.opt.Timeout)
+		ended := time.Now()
+		if _, err := r.Finish(&Stop{Why: "nothing more can be written", Code: CodeError}); err != nil {
+			t.Fatal(err)
+		}
+		done()
+		time.Sleep(time.Minute)
+		s, err := w.session(t.Context(), store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := s.Open(t.Context(), w.req.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer o.Close()
+		if task, want := o.Tasks[0], ended.Add(w.opt.Grace()); task.Status != checkpoint.InDoubt || !task.DoubtUntil.Equal(want) {
+			t.Errorf("the task is %s, and its call can take effect until %v; want in-doubt, %v", task.Status, task.DoubtUntil, want)
+		}
+	})
+}
