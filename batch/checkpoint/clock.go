@@ -111,7 +111,7 @@ func (s *Store) Alive(batch, run int64, now time.Time) error {
 	if err := s.Update(func(tx *Tx) error { return tx.alive(batch, run, now) }); err != nil {
 		return err
 	}
-	return s.writeHead(false)
+	return s.bringHead()
 }
 
 // alive refuses a run that has ended: others take its calls for over.

@@ -71,6 +71,23 @@ func (s *Store) writeHead(wait bool) error {
 	return s.writeHeadWithout(0)
 }
 
+// heldUp is how many times in a row the head file may be left as it is.
+const heldUp = 6
+
+// bringHead writes the head without a wait. One that cannot be replaced, as on
+// Windows while a scanner or a backup has it open, ends no run: it is left for
+// the next time, unless it was so for some times before.
+func (s *Store) bringHead() error {
+	err := s.writeHead(false)
+	switch {
+	case err == nil:
+		s.behind.Store(0)
+	case !errors.Is(err, ErrDamaged) && s.behind.Add(1) < heldUp:
+		return nil
+	}
+	return err
+}
+
 // writeHeadWithout leaves a batch out. The caller has the lock: a head that was
 // read before a batch was forgotten must not be written after.
 func (s *Store) writeHeadWithout(batch int64) error {
@@ -88,7 +105,7 @@ func (s *Store) writeHeadWithout(batch int64) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDisk, err)
+		return s.wrap(fmt.Errorf("head file: %w", err))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -164,6 +165,46 @@ func TestHeadLags(t *testing.T) {
 	s.Close() // it wrote nothing
 	if now, _ := os.ReadFile(headFile(path)); string(now) != string(old) {
 		t.Error("a store that wrote nothing wrote the head; want it left alone")
+	}
+}
+
+// TestHeadHeldUp: a head file that cannot be replaced ends a run only if that
+// lasts, and then with its name.
+func TestHeadHeldUp(t *testing.T) {
+	path := temp(t)
+	s := open(t, path)
+	batch, run := start(t, s, "list", "d1")
+	hold := func() {
+		if err := os.MkdirAll(filepath.Join(headFile(path), "held"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold()
+	for i := range heldUp - 1 {
+		if err := s.Alive(batch, run, at(float64(10*i))); err != nil {
+			t.Fatalf("Alive with the head file held for the %d. time = %v; want none", i+1, err)
+		}
+	}
+	if err := os.RemoveAll(headFile(path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Alive(batch, run, at(60)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.ReadFile(headFile(path)); err != nil {
+		t.Errorf("the head file, when nobody holds it any more: %v", err)
+	}
+	os.Remove(headFile(path))
+	hold()
+	var err error
+	for i := range heldUp {
+		if err != nil {
+			t.Fatalf("Alive with the head file held again for the %d. time = %v; want none", i, err)
+		}
+		err = s.Alive(batch, run, at(float64(70+10*i)))
+	}
+	if err == nil || errors.Is(err, ErrDisk) || !strings.Contains(err.Error(), headFile(path)) {
+		t.Errorf("Alive with the head file held for %d times = %v; want its name, and not that the disk is full", heldUp, err)
 	}
 }
 

@@ -19,7 +19,8 @@ type Store struct {
 	quit    chan struct{} // closed: no more operations are taken
 	done    chan struct{} // closed: the writing goroutine has ended
 	closing sync.Once
-	wrote   atomic.Bool // an event was committed, and so synced, by this store
+	wrote   atomic.Bool  // an event was committed, and so synced, by this store
+	behind  atomic.Int32 // how many times in a row the head file could not be replaced
 
 	// The rest belongs to the goroutine that writes.
 	version   int64 // data_version of the connection: changes when another one commits
