@@ -31,6 +31,8 @@ func (s *Store) wrap(err error) error {
 		return fmt.Errorf("checkpoint %s: %w: %w: %w", s.path, ErrDisk, ErrDamaged, err)
 	case isDisk(err):
 		return fmt.Errorf("checkpoint %s: %w: %w", s.path, ErrDisk, err)
+	case code(err) == sqlite3.SQLITE_BUSY:
+		return fmt.Errorf("checkpoint %s: another process has been writing to it for %v: %w", s.path, patience, err)
 	}
 	return fmt.Errorf("checkpoint %s: %w", s.path, err)
 }

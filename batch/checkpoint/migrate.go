@@ -4,10 +4,20 @@ import (
 	"database/sql"
 	"embed"
 	"fmt"
+	"io/fs"
 )
 
 //go:embed migrations/*.sql
-var migrations embed.FS
+var texts embed.FS
+
+// migrations are the files that each lead to the next version of the schema.
+var migrations = func() []fs.DirEntry {
+	files, err := texts.ReadDir("migrations")
+	if err != nil {
+		panic(err) // they are part of the program
+	}
+	return files
+}()
 
 // migrate brings the schema up to date, in one transaction: a crash leaves the
 // old one.
@@ -24,18 +34,14 @@ func migrate(db *sql.DB) error {
 	if err := tx.QueryRow("SELECT COALESCE(MAX(version), 0) FROM schema_version").Scan(&have); err != nil {
 		return err
 	}
-	files, err := migrations.ReadDir("migrations")
-	if err != nil {
-		return err
+	if have > len(migrations) {
+		return fmt.Errorf("%w: its schema is version %d, this program knows %d", ErrNewer, have, len(migrations))
 	}
-	if have > len(files) {
-		return fmt.Errorf("%w: its schema is version %d, this program knows %d", ErrNewer, have, len(files))
-	}
-	if have == len(files) {
+	if have == len(migrations) {
 		return nil
 	}
-	for i, f := range files[have:] {
-		text, err := migrations.ReadFile("migrations/" + f.Name())
+	for i, f := range migrations[have:] {
+		text, err := texts.ReadFile("migrations/" + f.Name())
 		if err != nil {
 			return err
 		}

@@ -185,8 +185,10 @@ func (s *Store) check() error {
 	if versions == 0 {
 		return fmt.Errorf("%w: the version of its schema is missing", ErrDamaged)
 	}
-	if err := migrate(s.db); err != nil {
-		return err
+	if versions != len(migrations) { // else without a wait for whoever writes
+		if err := migrate(s.db); err != nil {
+			return err
+		}
 	}
 	return s.checkHead()
 }

@@ -69,7 +69,7 @@ func TestDSN(t *testing.T) {
 func TestPragmas(t *testing.T) {
 	s := open(t, temp(t))
 	for pragma, want := range map[string]string{
-		"journal_mode": "wal", "synchronous": "2", "fullfsync": "1", "busy_timeout": "30000", "foreign_keys": "1", "application_id": fmt.Sprint(applicationID),
+		"journal_mode": "wal", "synchronous": "2", "fullfsync": "1", "busy_timeout": "600000", "foreign_keys": "1", "application_id": fmt.Sprint(applicationID),
 	} {
 		var got string
 		if err := s.db.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {

@@ -1,10 +1,12 @@
 package checkpoint
 
 import (
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // DefaultPath is where the checkpoint of this user lies: in the state directory
@@ -22,6 +24,11 @@ func DefaultPath(getenv func(string) string, home string) string {
 	return filepath.Join(dir, "mde-offboard", "checkpoint.db")
 }
 
+// patience is for how long another process may write before the wait for it is
+// an error. A plan is one transaction, so that a crash leaves the old one or the
+// new one, and with a million lines on a slow disk it takes minutes.
+const patience = 10 * time.Minute
+
 // dsn names a database file to the driver. The pragmas hold for each connection.
 func dsn(path string, more ...string) string {
 	p := filepath.ToSlash(path)
@@ -29,7 +36,7 @@ func dsn(path string, more ...string) string {
 		p = "/" + p // C:/… on Windows
 	}
 	q := append([]string{
-		"_pragma=busy_timeout(30000)",
+		fmt.Sprintf("_pragma=busy_timeout(%d)", patience.Milliseconds()),
 		"_pragma=synchronous(FULL)", // a commit is on the disk when it returns
 		"_pragma=fullfsync(1)",      // on macOS too
 		"_pragma=foreign_keys(1)",

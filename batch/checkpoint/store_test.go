@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -218,6 +219,33 @@ func TestGroupFailsWhole(t *testing.T) {
 	if got := notes(t, s, batch); got != nil {
 		t.Errorf("notes = %q; want none", got)
 	}
+	s.mustVerify(t)
+}
+
+// TestLocked: while another process writes, a checkpoint is opened and read as
+// ever. Who wants to write waits, is told why when that was for nothing, and can go on.
+func TestLocked(t *testing.T) {
+	path := temp(t)
+	other := open(t, path)
+	batch, _ := start(t, other, "list", "d1")
+	tx, err := other.db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	s := open(t, path)
+	s.mustVerify(t)
+	if _, err := s.db.Exec("PRAGMA busy_timeout(1)"); err != nil {
+		t.Fatal(err)
+	}
+	err = s.Update(func(*Tx) error { return nil })
+	if err == nil || errors.Is(err, ErrDisk) || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("Update while another process writes = %v; want that it does", err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	notesOf(t, s, batch, "afterwards")
 	s.mustVerify(t)
 }
 
