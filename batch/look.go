@@ -111,9 +111,6 @@ func (r *Runner) askTheTime(ctx context.Context) error {
 	return err
 }
 
-// anew says whether a device is offboarded although an action of its succeeded.
-func (r *Runner) anew(w *work) bool { return r.opt.Again || w.Taken > 0 }
-
 // before says whether what the tenant already has makes a call needless.
 func (r *Runner) before(w *work, l *looked, changes *[]checkpoint.TaskChange) bool {
 	c := checkpoint.TaskChange{N: w.N, Reason: ptr("")}
@@ -129,7 +126,7 @@ func (r *Runner) before(w *work, l *looked, changes *[]checkpoint.TaskChange) bo
 			c.Status, c.Reason = checkpoint.Accepted, ptr("found by its tag")
 		case !a.Final():
 			c.Status, c.Reason = checkpoint.AlreadyActive, ptr(openReason(a))
-		case i == 0 && a.Succeeded() && !r.anew(w):
+		case i == 0 && a.Succeeded() && !r.opt.Again:
 			c.Status, c.Reason = checkpoint.Skipped, ptr(doneReason(a))
 		default:
 			continue

@@ -41,7 +41,7 @@ func (r *Runner) done(w *work, actions []defender.MachineAction) int {
 	since := r.serverTime(w.DoubtSince)
 	for i, a := range actions {
 		fresh := !since.IsZero() && !a.Created.Before(since.Add(-slack))
-		if a.Succeeded() && strings.EqualFold(a.Type, "Offboard") && (fresh || i == 0 && !r.anew(w)) {
+		if a.Succeeded() && strings.EqualFold(a.Type, "Offboard") && (fresh || i == 0 && !r.opt.Again) {
 			return i
 		}
 	}

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"net/http"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -49,6 +50,56 @@ func TestActionsThatFailed(t *testing.T) {
 			if end := w.run(all); end.plan.ToDo != 0 {
 				t.Errorf("and again: %d to do; want none, since the fresh actions are open", end.plan.ToDo)
 			}
+		})
+	}
+}
+
+// TestRetryOfWhatIsDone: --retry is no --again. A device that was refused, failed,
+// or whose action did, and which somebody else has had offboarded since, is not
+// called, by whatever it was taken up.
+func TestRetryOfWhatIsDone(t *testing.T) {
+	for _, tt := range []struct {
+		reason string
+		faults string
+		id     string
+		status checkpoint.Status // by which it is taken up
+		again  bool              // in place of --retry, in a run that sends nothing; the next has neither
+		ago    time.Duration     // of the action that succeeded, before now
+		calls  int               // of the second run
+	}{
+		{"it was refused", "", magicIDs("dead0403", 1)[0], checkpoint.Refused, false, 2 * time.Hour, 0},
+		{"it failed", "lost-before@1", devices(1)[0], checkpoint.Failed, false, 2 * time.Hour, 0},
+		{"its action failed", "", magicIDs("deadfa11", 1)[0], checkpoint.Failed, false, 2 * time.Hour, 0},
+		{"its action failed, and that of somebody else was before", "", magicIDs("deadfa11", 1)[0], checkpoint.Failed, false, 72 * time.Hour, 1},
+		{"consent of an earlier run", "", devices(1)[0], checkpoint.Accepted, true, 2 * time.Hour, 0},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{Faults: tt.faults, Repeat: simulator.RepeatSecond, Pending: time.Minute, Running: time.Minute})
+				w.opt.MaxAttempts = 1
+				w.run([]string{tt.id})
+				time.Sleep(24 * time.Hour)
+				w.sim.AddAction(simulator.Action{MachineID: tt.id, Status: simulator.Succeeded, Created: time.Now().Add(-tt.ago)})
+				before := posts(w.sim.Books(), tt.id)
+				if tt.again {
+					w.req.Again, w.opt.Again, w.wire.leaving = true, true, func(r *http.Request) error {
+						if isOffboard(r) {
+							return gone
+						}
+						return nil
+					}
+					w.run([]string{tt.id})
+					w.req.Again, w.opt.Again, w.wire.leaving = false, false, nil
+				} else {
+					w.req.Retry = []checkpoint.Status{tt.status}
+				}
+				end := w.run([]string{tt.id})
+				task := end.tasks[0]
+				want := map[int]checkpoint.Status{0: checkpoint.Skipped, 1: checkpoint.Accepted}[tt.calls]
+				if calls := posts(w.sim.Books(), tt.id) - before; calls != tt.calls || task.Status != want {
+					t.Errorf("%d calls, %s (%s); want %d, %s", calls, task.Status, task.Reason, tt.calls, want)
+				}
+			})
 		})
 	}
 }

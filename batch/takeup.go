@@ -42,7 +42,9 @@ func (p *Plan) takeUp(t *checkpoint.Task) bool {
 }
 
 // reset gives a task its attempts back, and begins a round of its own: what came
-// of earlier attempts is not taken for what comes of the next.
+// of earlier attempts is not taken for what comes of the next. Whether a device is
+// called whose action succeeded is for the run at hand to say, by --again: somebody
+// else may have had it offboarded since.
 func (p *Plan) reset(old *checkpoint.Task) {
 	p.tasks = append(p.tasks, checkpoint.TaskChange{N: old.N, Status: checkpoint.Pending, Reason: ptr(""), Attempts: ptr(0),
 		Tries404: ptr(0), NotBefore: ptr(time.Time{}), Action: &checkpoint.Action{}, Taken: ptr(p.Batch.Events)})
