@@ -148,6 +148,31 @@ func TestLookFirst(t *testing.T) {
 	}
 }
 
+// TestLookFirstFullPage: the last page of actions is full, so that the one behind it
+// is empty, which may be told as 404. What was read before stays.
+func TestLookFirstFullPage(t *testing.T) {
+	slow(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{Repeat: simulator.RepeatSecond})
+		ids := devices(3)
+		for i := range pageSize {
+			w.sim.AddAction(simulator.Action{MachineID: device(fmt.Sprint("device ", i)), Status: simulator.Succeeded, Created: time.Now().Add(-time.Hour)})
+		}
+		missing := 0
+		w.wire.answered = func(r *http.Request, res *http.Response) {
+			if isList(r) && strings.Contains(r.URL.RawQuery, "skip=10000") {
+				missing++
+				res.StatusCode = http.StatusNotFound
+				rewrite(res, func([]byte) []byte { return []byte(`{"error":{"code":"ResourceNotFound","message":"no actions"}}`) })
+			}
+		}
+		end := w.run(ids)
+		if missing != 2 || end.counts[checkpoint.Skipped] != len(ids) {
+			t.Errorf("run: %v, %v, the empty page was asked for %d times; want all skipped, whose actions succeeded, and that twice", end.counts, end.stop, missing)
+		}
+	})
+}
+
 // TestLostCheckpoint deletes the checkpoint in the middle of a run.
 func TestLostCheckpoint(t *testing.T) {
 	slow(t)

@@ -65,9 +65,6 @@ func (r *Runner) lookFirst(ctx context.Context) error {
 	r.waitFor = WaitLookFirst
 	r.tell()
 	all, at, err := r.actions(ctx, defender.ActionQuery{Type: "Offboard"})
-	if defender.ClassOf(err) == defender.NotFound { // wrong at times
-		all, at, err = r.actions(ctx, defender.ActionQuery{Type: "Offboard"})
-	}
 	empty := defender.ClassOf(err) == defender.NotFound // so an empty list may be told
 	if err != nil && !empty {
 		if defender.ClassOf(err) == defender.Forbidden {

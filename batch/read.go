@@ -137,17 +137,28 @@ func (c *caller) slot(ctx context.Context, kind string) error {
 	}
 }
 
-// pages reads a list to its end, page by page, without what came twice.
+// pages reads a list to its end, page by page, without what came twice. A page
+// that is not found is asked for twice, since that is wrong at times. If it is not
+// the first it is the empty one behind the last: so an empty list may be told.
 func pages[T any](ctx context.Context, c *caller, kind string, id func(T) string,
 	page func(ctx context.Context, skip int, gate defender.Gate) ([]T, defender.Exchange, error)) (all []T, at time.Time, err error) {
 	seen := map[string]bool{}
 	for skip := 0; ; skip += pageSize {
 		var got []T
-		began, err := c.read(ctx, kind, func(ctx context.Context, gate defender.Gate) (x defender.Exchange, err error) {
-			got, x, err = page(ctx, skip, gate)
-			return x, err
-		})
-		if err != nil {
+		ask := func() (time.Time, error) {
+			return c.read(ctx, kind, func(ctx context.Context, gate defender.Gate) (x defender.Exchange, err error) {
+				got, x, err = page(ctx, skip, gate)
+				return x, err
+			})
+		}
+		began, err := ask()
+		if defender.ClassOf(err) == defender.NotFound {
+			began, err = ask()
+		}
+		switch {
+		case skip > 0 && defender.ClassOf(err) == defender.NotFound:
+			return all, at, nil
+		case err != nil:
 			return nil, at, err
 		}
 		if skip == 0 {
