@@ -69,7 +69,7 @@ func (a *app) logWriter(level slog.Level) (io.Writer, error) {
 	case a.global.logFile != "":
 		f, err := os.OpenFile(a.global.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
-			return nil, fmt.Errorf("log: %w", err)
+			return nil, usage{fmt.Errorf("--log-file: %w\nhint: name a file in a folder that is there and may be written to", err)}
 		}
 		return &lumberjack.Logger{Filename: a.global.logFile, MaxSize: logMegabytes, MaxBackups: logOldFiles}, f.Close()
 	case a.global.logFormat == "json":

@@ -79,7 +79,7 @@ func (u usage) Unwrap() error { return u.error }
 
 // Main runs the program and returns the code to end with.
 func Main(env Env, args []string) (code int) {
-	a := &app{Env: env}
+	a := &app{Env: env, log: slog.New(slog.DiscardHandler)} // until openLog
 	defer func() {
 		if p := recover(); p != nil {
 			fmt.Fprintf(env.Stderr, "error: a fault of the program itself: %v\nhint: nothing that was answered is lost; the same command goes on. Please report this:\n%s\n", p, debug.Stack())

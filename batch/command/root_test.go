@@ -1,0 +1,54 @@
+package command
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mde-offboard/batch"
+)
+
+// called runs the program in this process, in a folder of its own, and returns its
+// code and what it wrote.
+func called(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var files [2]*os.File
+	dir := t.TempDir()
+	for i := range files {
+		f, err := os.Create(filepath.Join(dir, "said"+string(rune('0'+i))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		files[i] = f
+	}
+	code = Main(Env{Stdin: strings.NewReader(""), Stdout: files[0], Stderr: files[1], Getenv: variables(append(env, "XDG_STATE_HOME", dir)...), Home: dir,
+		Context: t.Context(), Hard: t.Context(), Last: t.Context()}, args)
+	return code, fileText(t, files[0].Name()), fileText(t, files[1].Name())
+}
+
+// TestWrongBeforeTheLog: what is wrong before the log is open is said on the
+// screen, also where there is to be a file for it.
+func TestWrongBeforeTheLog(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, tt := range []struct {
+		reason string
+		env    []string
+		args   string
+		want   string
+	}{
+		{"a flag that is not there", nil, "run --log-file x.log --bogus fleet.csv", "unknown flag: --bogus"},
+		{"a command that is not there", nil, "fly --log-file x.log", `unknown command "fly"`},
+		{"a level that is none", nil, "run fleet.csv --log-level loud --log-file x.log", `--log-level "loud" is none of`},
+		{"a log in no folder", nil, "status --log-file nofolder/x.log", "--log-file: open nofolder/x.log: "},
+		{"a log that is a folder", nil, "status --log-file .", "--log-file: open .: "},
+		{"a variable that is no number", []string{"MDE_OFFBOARD_PER_MINUTE", "abc", "MDE_OFFBOARD_LOG_FILE", "x.log"}, "run fleet.csv",
+			"MDE_OFFBOARD_PER_MINUTE: "},
+	} {
+		code, stdout, stderr := called(t, tt.env, strings.Fields(tt.args)...)
+		if code != batch.CodeUsage || stdout != "" || !strings.Contains(stderr, "error: "+tt.want) {
+			t.Errorf("%s: %s ended with %d; want 2 and %q\n%s%s", tt.reason, tt.args, code, tt.want, stdout, stderr)
+		}
+	}
+}
