@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +22,7 @@ func TestResultsAreNoLists(t *testing.T) {
 		return paths
 	}
 	for _, name := range in("in/a.csv", "in/b.csv", "in/night.results.csv", "in/night.results-20261122T220000Z.csv", "in/other.RESULTS.csv",
-		"alone/night.results.csv", "x.report/failed.csv", "x.report/manifest.json") {
+		"alone/night.results.csv", "x.report/failed.csv", "x.report/manifest.json", "in/called.results.csv/x") {
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -31,6 +32,7 @@ func TestResultsAreNoLists(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		why, batch, results string
+		plans               bool
 		args                []string
 		lists               []string
 		want                string // the result CSV
@@ -42,17 +44,29 @@ func TestResultsAreNoLists(t *testing.T) {
 		{why: "but not over itself", batch: "night", args: in("alone/*.csv"), wrong: "would be written over the list"},
 		{why: "nothing but results", batch: "night", args: in("in/night.*"), wrong: "there is no list"},
 		{why: "a list of a report folder", args: in("x.report/failed.csv"), lists: in("x.report/failed.csv"), want: "failed.results.csv"},
+		{why: "a result CSV in no folder", results: "out/night.csv", args: in("in/a.csv"), wrong: "there is no folder"},
+		{why: "in a file", results: "in/b.csv/night.csv", args: in("in/a.csv"), wrong: "there is no folder"},
+		{why: "that is a folder", results: "in", args: in("in/a.csv"), wrong: "is a folder"},
+		{why: "that is no file by its name", batch: "called", args: in("in/a.csv"), wrong: "called.results.csv is a folder"},
+		{why: "a plan writes none", plans: true, batch: "called", args: in("in/a.csv"), lists: in("in/a.csv"), want: "in/called.results.csv"},
+		{why: "that cannot be made", results: "in/" + strings.Repeat("n", 250), args: in("in/a.csv"), wrong: "the file cannot be made"},
+		{why: "of a batch in another folder", batch: "../night", args: in("in/a.csv"), wrong: `--batch "../night"`},
+		{why: "of one by another's separator", batch: `..\night`, args: in("in/a.csv"), wrong: "--batch"},
+		{why: "of one in two lines", batch: "night\n1", args: in("in/a.csv"), wrong: `--batch "night\n1"`},
+		{why: "of one that is no text", batch: "n\xe4cht", args: in("in/a.csv"), wrong: `--batch "n\xe4cht"`},
+		{why: "of one above", batch: "..", args: in("in/a.csv"), wrong: "--batch"},
 		{why: "a list by its own name", results: "in/a.csv", args: in("in/a.csv"), wrong: "would be written over the list"},
 	} {
-		j, flags := &job{}, pflag.NewFlagSet("run", pflag.ContinueOnError)
+		j, flags := &job{planning: tt.plans}, pflag.NewFlagSet("run", pflag.ContinueOnError)
 		j.addFlags(flags) // with their defaults
 		if j.name = tt.batch; tt.results != "" {
 			j.results = in(tt.results)[0]
 		}
 		err := j.prepare(&app{}, tt.args)
 		if tt.wrong != "" {
-			if err == nil || !strings.Contains(err.Error(), tt.wrong) {
-				t.Errorf("%s: %v; want %q", tt.why, err, tt.wrong)
+			var u usage
+			if !errors.As(err, &u) || !strings.Contains(err.Error(), tt.wrong) {
+				t.Errorf("%s: %v; want wrong usage, %q", tt.why, err, tt.wrong)
 			}
 			continue
 		}

@@ -162,6 +162,9 @@ func (j *job) prepare(a *app, args []string) (err error) {
 		return usage{err}
 	}
 	j.req.Name, j.opt.Again = j.name, j.req.Again
+	if err := checkName(j.name); err != nil {
+		return usage{err}
+	}
 	if err := j.placeResults(); err != nil {
 		return usage{err}
 	}
