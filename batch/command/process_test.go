@@ -101,6 +101,40 @@ func TestSecondRunner(t *testing.T) {
 	r.judge(ids, r.results("list.results.csv"))
 }
 
+// TestReaderGone: a run goes on to its end when nobody reads what it says, as with
+// head; what there is to read alone ends without a word.
+func TestReaderGone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, quick...)
+	ids := r.list("list.csv", 40)
+	unread := func(both bool, args ...string) (code int, said string) {
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read.Close()
+		defer write.Close()
+		cmd, stderr := r.command(args...), &strings.Builder{}
+		if cmd.Stdout, cmd.Stderr = write, stderr; both {
+			cmd.Stderr = write
+		}
+		var e *exec.ExitError
+		if err := cmd.Run(); err != nil && !errors.As(err, &e) {
+			t.Fatal(err)
+		}
+		return cmd.ProcessState.ExitCode(), stderr.String()
+	}
+	if code, _ := unread(true, quickRun("list.csv", "--log-level", "debug")...); code != 0 {
+		t.Errorf("a run that nobody reads ended with %d; want 0", code)
+	}
+	r.judge(ids, r.results("list.results.csv"))
+	for _, args := range [][]string{{"status"}, {"status", "list", "--json"}, {"plan", "list.csv", "--no-inventory", "--json"}, {"--help"}} {
+		if code, said := unread(false, args...); code != 0 || said != "" {
+			t.Errorf("%q ended with %d and said %q; want 0 and nothing", args, code, said)
+		}
+	}
+}
+
 // await waits until a file holds a text.
 func (r *rig) await(name, text string) {
 	r.t.Helper()

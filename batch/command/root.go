@@ -30,10 +30,11 @@ const Version = "0.1.0"
 
 // Env is all that a command touches of its process.
 type Env struct {
-	Stdin          io.Reader
-	Stdout, Stderr *os.File
-	Getenv         func(string) string
-	Home           string
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr *os.File
+	Getenv func(string) string
+	Home   string
 	// Context ends with the first signal, Hard with the second, Last with the
 	// third or soon after Hard.
 	Context, Hard, Last context.Context
@@ -79,6 +80,7 @@ func (u usage) Unwrap() error { return u.error }
 
 // Main runs the program and returns the code to end with.
 func Main(env Env, args []string) (code int) {
+	env.Stdout = output{env.Stdout}
 	a := &app{Env: env, log: slog.New(slog.DiscardHandler)} // until openLog
 	defer func() {
 		if p := recover(); p != nil {

@@ -18,8 +18,11 @@ import (
 // hard follows by itself after a grace, in time to write what is in doubt:
 // SIGTERM (systemd, containers, on Windows a console that closes, a logoff, a
 // shutdown) and SIGHUP (a terminal that is gone), unless the program was started
-// to ignore the latter.
+// to ignore the latter. That nobody reads the output any more ends nothing.
 func Signals() (stop, hard, last context.Context) {
+	// Without this, a write to a pipe that nobody reads any more ends the program.
+	// Not by Ignore, which the programs that this one starts would inherit.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	c := make(chan os.Signal, 4)
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) {
