@@ -148,9 +148,10 @@ func (a *app) connect(ctx context.Context, c *connection, client *defender.Clien
 var interrupted = &batch.Stop{Why: "interrupted", Code: batch.CodeStopped, Hint: "nothing was sent; the same command goes on"}
 
 // signIn fetches the first token. An authority that cannot be reached is an
-// outage like any other: a nightly run may start before the network is up.
+// outage like any other: a nightly run may start before the network is up. What
+// can be done about it is said with the first wait, not half an hour later.
 func (a *app) signIn(ctx context.Context, client *defender.Client, patience time.Duration) (defender.Identity, error) {
-	began, pause := time.Now(), time.Second
+	began, pause, said := time.Now(), time.Second, ""
 	for {
 		id, err := client.Identity(ctx)
 		if ctx.Err() != nil {
@@ -167,6 +168,10 @@ func (a *app) signIn(ctx context.Context, client *defender.Client, patience time
 				Hint: strings.TrimSuffix(hintOf(err)+"; the same command goes on", "; ")}
 		}
 		a.say("waiting: %v; trying again in %v, until %s", err, pause, clockTime(began.Add(patience)))
+		if hint := hintOf(err); hint != "" && hint != said {
+			a.say("hint: %s", hint)
+			said = hint
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

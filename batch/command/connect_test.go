@@ -4,13 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/spf13/pflag"
 
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/defender"
 )
 
 // TestSettleWait holds the lower bound of --settle-wait, which 0 must not pass:
@@ -119,4 +126,39 @@ func TestCodesBeforeTheFirstCall(t *testing.T) {
 			t.Errorf("%s: codeOf(%v) = %d; want %d", tt.reason, tt.err, got, tt.want)
 		}
 	}
+}
+
+// nobody is a login whose authority cannot be reached.
+type nobody struct{}
+
+func (nobody) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return azcore.AccessToken{}, &defender.Error{Class: defender.NotSent, Message: "no token", Hint: "look at the proxy"}
+}
+
+// TestSignInWaits says what is waited for each time, and what can be done once.
+func TestSignInWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, err := defender.New(defender.Config{}, defender.FixedSource(nobody{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := testApp(t)
+		said := filepath.Join(t.TempDir(), "said")
+		if a.Stderr, err = os.Create(said); err != nil {
+			t.Fatal(err)
+		}
+		defer a.Stderr.Close()
+		_, err = a.signIn(t.Context(), client, 4*time.Second)
+		if code, hint := codeOf(err); code != batch.CodeStopped || hint != "look at the proxy; the same command goes on" {
+			t.Errorf("signIn() = %v, code %d, hint %q; want it stopped, with the login's hint", err, code, hint)
+		}
+		out, err := os.ReadFile(said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, _, _ := strings.Cut(string(out), "hint: look at the proxy\n")
+		if waits, hints := strings.Count(string(out), "waiting: "), strings.Count(string(out), "hint: "); waits != 3 || hints != 1 || strings.Count(first, "\n") != 1 {
+			t.Errorf("signIn() said %q; want three waits, and a hint after the first", out)
+		}
+	})
 }

@@ -16,7 +16,8 @@
 // first and the code second, never by the words of a message. Only Defender's
 // own JSON error with a code that is known says something about a device;
 // whatever else came back is an [Outage], or [InDoubt] for a POST that was sent
-// and may have taken effect.
+// and may have taken effect. So it is with logins: only Entra's own JSON error is
+// a [BadIdentity]; without an answer of the authority's nothing was sent.
 //
 // Tokens travel over verified TLS only, but for those of a simulator on
 // loopback, and are in no log, error or string that this package makes. A token

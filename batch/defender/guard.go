@@ -1,8 +1,11 @@
 package defender
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -14,8 +17,8 @@ import (
 
 // guard looks at every token of a client, whatever credential it came from. The
 // first one decides the tenant and the application. A token of others, which is
-// what a login elsewhere gives, is kept from use, and so is every later one: the
-// bearer policy forgives an early refresh that fails, and would go on.
+// what a login elsewhere gives, is kept from use, and from then on nothing is
+// sent: the bearer policy forgives an early refresh that fails, and would go on.
 type guard struct {
 	http bool // the endpoint has no TLS: made-up tokens alone may be sent
 
@@ -38,8 +41,6 @@ func (g *guard) admit(token azcore.AccessToken, seen *loginTrace) error {
 		g.simulated = n.simulated
 	}
 	switch {
-	case g.violation != nil:
-		return g.violation
 	case g.http && !g.simulated:
 		return &Error{Class: BadIdentity, Message: "a token that is not a simulator's is never sent without TLS", Hint: "use an https endpoint"}
 	case !g.had:
@@ -98,7 +99,7 @@ func (g *guarded) GetToken(ctx context.Context, o policy.TokenRequestOptions) (a
 		o.Claims = freshClaims
 	}
 	token, err := g.inner.GetToken(ctx, o)
-	if err != nil && forced && !seen.snapshot().down && !denied(err) {
+	if err != nil && forced && seen.snapshot().down == nil && !denied(err) {
 		// A command-line tool takes no claims. It has a cache of its own, which
 		// nobody gets round.
 		o.Claims = ""
@@ -117,18 +118,28 @@ func (g *guarded) GetToken(ctx context.Context, o policy.TokenRequestOptions) (a
 // explain tells an authority that cannot be reached, which is an outage in which
 // nothing was sent, from one that says no. Before the first token, only the
 // authority's own host counts: that no metadata service answers on a machine
-// that is not in Azure is no outage.
+// that is not in Azure is no outage. Nor is a certificate that nobody here has
+// ever trusted: waiting does not change it.
 func (g *guarded) explain(ctx context.Context, err error, seen loginNotes) error {
+	down := seen.down
+	if g.guard.hadToken() {
+		down = cmp.Or(down, seen.otherDown)
+	} else if _, ok := errors.AsType[*tls.CertificateVerificationError](down); ok {
+		return &Error{Class: BadIdentity, Message: "no token: the authority cannot be trusted", Err: hush(down), Hint: hintCertificate}
+	}
 	switch {
 	case ctx.Err() != nil: // credentials do not wrap it
 		return &Error{Class: NotSent, Err: context.Cause(ctx)}
-	case seen.down || (seen.otherDown && g.guard.hadToken()):
-		return &Error{Class: NotSent, Message: "no token: the authority cannot be reached", Err: errors.New(firstLine(err.Error())), Hint: hintNetwork}
+	case down != nil:
+		return &Error{Class: NotSent, Message: "no token: the authority cannot be reached", Err: hush(down), Hint: hintNetwork}
 	}
 	return explain(err)
 }
 
-const hintNetwork = "check the network, the proxy (HTTPS_PROXY, NO_PROXY), and for TLS inspection --ca-file"
+const (
+	hintNetwork     = "check the network, the proxy (HTTPS_PROXY, NO_PROXY), and for TLS inspection --ca-file"
+	hintCertificate = "a proxy that inspects TLS has a certificate of its own: give the one of its authority with --ca-file"
+)
 
 func firstLine(s string) string {
 	for _, line := range strings.Split(s, "\n") {
@@ -151,8 +162,8 @@ type loginTrace struct {
 
 type loginNotes struct {
 	requests        int
-	simulated       bool // the last answer came from a simulator
-	down, otherDown bool // the authority, or another host, did not answer, or with a 5xx or 429
+	simulated       bool  // the last answer came from a simulator
+	down, otherDown error // why there is no answer of the authority's own, or of another host: what came last
 }
 
 func (t *loginTrace) snapshot() loginNotes {
@@ -161,17 +172,25 @@ func (t *loginTrace) snapshot() loginNotes {
 	return t.notes
 }
 
-// note takes in one request; authority tells whether it went to the authority.
-func (t *loginTrace) note(authority bool, res *http.Response, err error) {
+// note takes in one request; authority tells whether its host is the authority.
+func (t *loginTrace) note(host string, authority bool, res *http.Response, body []byte, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := &t.notes
 	n.requests++
-	down := err != nil || res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests
+	if err == nil && (res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests) {
+		err = fmt.Errorf("status %d", res.StatusCode)
+	}
+	if err == nil && authority {
+		err = notEntra(res, body)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", host, err)
+	}
 	if authority {
-		n.down = down
+		n.down = err
 	} else {
-		n.otherDown = down
+		n.otherDown = err
 	}
 	if res != nil {
 		n.simulated = simulated(res.Header)

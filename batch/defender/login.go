@@ -1,6 +1,11 @@
 package defender
 
 import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -46,8 +51,9 @@ func newLogin(t Target, network http.RoundTripper, log *slog.Logger, version str
 	}
 }
 
-// loginTransport carries the requests of credentials: it limits their answers,
-// logs them without anything secret, and notes what they met.
+// loginTransport carries the requests of credentials: it reads their answers
+// whole, since one that is cut is none, logs them without anything secret, and
+// notes what they met.
 type loginTransport struct {
 	network   http.RoundTripper
 	authority string
@@ -64,16 +70,45 @@ func (t *loginTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	start := time.Now()
 	res, err := t.network.RoundTrip(req)
+	body, err := readWhole(res, err)
 	logLogin(req.Context(), t.log, req, res, err, time.Since(start))
 	if seen, ok := req.Context().Value(loginKey{}).(*loginTrace); ok {
-		seen.note(req.URL.Host == t.authority, res, err)
+		seen.note(req.URL.Host, req.URL.Host == t.authority, res, body, err)
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return nil, untrusted{err}
 	}
 	if err != nil {
 		return nil, err
 	}
-	res.Body = struct {
-		io.Reader
-		io.Closer
-	}{&limitedBody{ReadCloser: res.Body, left: objectLimit}, res.Body}
+	res.Body = io.NopCloser(bytes.NewReader(body))
 	return res, nil
+}
+
+// readWhole reads the body of an answer, if there is one.
+func readWhole(res *http.Response, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	return io.ReadAll(&limitedBody{ReadCloser: res.Body, left: objectLimit})
+}
+
+// untrusted is the error of a certificate that does not verify. It keeps azcore
+// from trying again: the next attempt meets the same one.
+type untrusted struct{ error }
+
+func (u untrusted) NonRetriable() {}
+func (u untrusted) Unwrap() error { return u.error }
+
+// notEntra is why an answer is not the authority's own, nil if it is. Only
+// Entra's JSON error says no; a proxy's page, a portal's login, a redirect and an
+// answer that ends in the middle say nothing about who asked.
+func notEntra(res *http.Response, body []byte) error {
+	var answer struct{ Error text }
+	isJSON := json.Unmarshal(body, &answer) == nil
+	if isJSON && (res.StatusCode/100 == 2 || answer.Error != "") {
+		return nil
+	}
+	return fmt.Errorf("the answer is not the authority's (status %d, %s)", res.StatusCode, contentType(res.Header))
 }

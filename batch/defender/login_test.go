@@ -187,6 +187,38 @@ func TestCallerLeavesDuringTheLogin(t *testing.T) {
 	}
 }
 
+// TestLoginIsNotRedirected: a 307 or 308 would take the secret to another host.
+func TestLoginIsNotRedirected(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		s, cfg := listen(t, simulator.Options{})
+		cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/oauth2/v2.0/token") {
+				return respond(answer(status, "Location: https://elsewhere.example/", ""), r), nil
+			}
+			return s.Transport().RoundTrip(r)
+		})
+		_, err := connect(t, cfg, secretSource).Identity(t.Context())
+		if defender.ClassOf(err) != defender.NotSent {
+			t.Errorf("Identity() redirected with %d = %v; want not sent", status, err)
+		}
+		if foreign := s.Books().Foreign; len(foreign) > 0 {
+			t.Errorf("redirected with %d, the login went on to %v", status, foreign)
+		}
+	}
+}
+
+// TestUntrustedAuthority: a certificate that nobody vouches for is told at once,
+// with the way out.
+func TestUntrustedAuthority(t *testing.T) {
+	_, cfg := listen(t, simulator.Options{})
+	cfg.CAFile = ""
+	_, err := connect(t, cfg, secretSource).Identity(t.Context())
+	e, ok := errors.AsType[*defender.Error](err)
+	if !ok || e.Class != defender.BadIdentity || !strings.Contains(e.Error(), "failed to verify certificate") || !strings.Contains(e.Hint, "--ca-file") {
+		t.Errorf("Identity() = %v (%+v); want a bad identity that names the certificate, and --ca-file", err, e)
+	}
+}
+
 func TestAuthorityKnowsWhoAsks(t *testing.T) {
 	s, cfg := listen(t, simulator.Options{})
 	agent := ""

@@ -3,10 +3,12 @@ package defender_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -53,27 +55,41 @@ func TestAuthorityDown(t *testing.T) {
 			return s.Transport().RoundTrip(r)
 		})
 		c := connect(t, defender.Config{Endpoint: s.URL(), AuthorityHost: s.URL(), Transport: network}, secretSource)
+		answers := func(status int, header, body string) func(*http.Request) (*http.Response, error) {
+			return func(r *http.Request) (*http.Response, error) { return respond(answer(status, header, body), r), nil }
+		}
 		faults := []struct {
 			reason string
 			broken func(r *http.Request) (*http.Response, error)
+			want   string // in the error
 		}{
 			{"refused", func(*http.Request) (*http.Response, error) {
 				return nil, &net.OpError{Op: "dial", Err: errors.New("refused")}
-			}},
-			{"unavailable", func(*http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: 503, Header: http.Header{}, Body: http.NoBody}, nil
-			}},
+			}, "127.0.0.1: dial: refused"},
+			{"unavailable", answers(503, "", ""), "127.0.0.1: status 503"},
+			{"unavailable, in its own words", answers(503, "", `{"error":"temporarily_unavailable"}`), "status 503"},
+			{"busy", answers(429, "Retry-After: 1", `{"error":"throttled"}`), "status 429"},
 			{"silent", func(r *http.Request) (*http.Response, error) {
 				<-r.Context().Done()
 				return nil, r.Context().Err()
-			}},
+			}, ""},
+			{"behind a proxy that refuses", answers(403, "", "<html>"), "not the authority's (status 403, text/html)"},
+			{"behind a gateway with JSON of its own", answers(400, "", `{"error":{"code":"blocked"}}`), "not the authority's (status 400, application/json)"},
+			{"behind a portal", answers(302, "Location: https://portal.example/", "<html>"), "not the authority's (status 302, text/html)"},
+			{"behind a guest network's page", answers(200, "", "<html>"), "not the authority's (status 200, text/html)"},
+			{"cut in the middle", func(r *http.Request) (*http.Response, error) {
+				res := respond(answer(200, "", ""), r)
+				res.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"token_type":"Bearer",`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+				return res, nil
+			}, "unexpected EOF"},
+			{"without an end", answers(200, "", `{"a":"`+strings.Repeat("a", 2<<20)+`"}`), "too large"},
 		}
 		for range 2 {
 			for _, fault := range faults {
 				broken = fault.broken
 				_, x, err := c.Offboard(t.Context(), device, "c", nil)
-				if defender.ClassOf(err) != defender.NotSent || x.Sent {
-					t.Errorf("Offboard() with the authority %s = %+v, %v; want not sent", fault.reason, x, err)
+				if defender.ClassOf(err) != defender.NotSent || x.Sent || !strings.Contains(err.Error(), fault.want) {
+					t.Errorf("Offboard() with the authority %s = %+v, %v; want not sent, %q", fault.reason, x, err, fault.want)
 				}
 			}
 			broken = nil
