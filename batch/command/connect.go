@@ -128,7 +128,7 @@ func (a *app) connect(ctx context.Context, c *connection, client *defender.Clien
 		return nil, err
 	}
 	if offboards {
-		if err := id.Check(!c.noInventory, client.Target().Scope); err != nil {
+		if err := id.Check(!c.noInventory); err != nil {
 			return nil, err
 		}
 	}

@@ -86,7 +86,7 @@ func New(cfg Config, source Source) (*Client, error) {
 		log:     logger,
 		api:     &transporter{reads: networks.reads, writes: networks.writes},
 		source:  source,
-		guard:   &guard{http: strings.HasPrefix(target.Endpoint, "http:")},
+		guard:   &guard{audience: target.Audience, http: strings.HasPrefix(target.Endpoint, "http:")},
 	}
 	c.login = newLogin(target, networks.writes, logger, c.version)
 	if err := c.Refresh(); err != nil {

@@ -76,6 +76,7 @@ type Target struct {
 	Endpoint  string // scheme and host, without a path
 	Host      string // the host of Endpoint, with its port if it has one
 	Scope     string // what a token is asked for
+	Audience  string // what it must then be for: for a host in a cloud's table the cloud's, whatever Scope says
 	Authority string // who issues it, scheme and host
 	// Key is equal for all hosts behind which one quota is counted: regional and
 	// older names of a cloud are one, and so are GCC High and DoD.
@@ -122,7 +123,16 @@ func Resolve(cloudName, endpoint, scope, authority string) (Target, error) {
 		}
 		t.Scope = c.scope
 	}
+	t.Audience = audienceOf(t.Scope)
+	if listed {
+		t.Audience = audienceOf(c.scope)
+	}
 	return t, t.setAuthority(authority, c)
+}
+
+// audienceOf is what the tokens of a scope are for.
+func audienceOf(scope string) string {
+	return strings.TrimRight(strings.TrimSuffix(scope, "/.default"), "/")
 }
 
 func (t *Target) setAuthority(authority string, c cloud) error {

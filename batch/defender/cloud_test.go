@@ -1,6 +1,7 @@
 package defender_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -33,6 +34,7 @@ func TestResolve(t *testing.T) {
 		{"a host names its cloud", "", "https://api-gov.securitycenter.microsoft.us", "", "", defender.Target{Cloud: "gcc-high", Endpoint: "https://api-gov.securitycenter.microsoft.us", Scope: gov, Authority: us, Key: govKey}},
 		{"a shared host, told which", "dod", "https://api-gov.securitycenter.microsoft.us", "", "", defender.Target{Cloud: "dod", Endpoint: "https://api-gov.securitycenter.microsoft.us", Scope: gov, Authority: us, Key: govKey}},
 		{"a host of nobody, with scope", "", "https://proxy.example:8443", "api://x/.default", "", defender.Target{Cloud: "commercial", Endpoint: "https://proxy.example:8443", Scope: "api://x/.default", Authority: public, Key: "proxy.example:8443"}},
+		{"a scope of one's own does not change what the host takes", "", "", "https://api.security.microsoft.com/.default", "", defender.Target{Cloud: "commercial", Endpoint: "https://api.security.microsoft.com", Scope: "https://api.security.microsoft.com/.default", Audience: "https://api.securitycenter.microsoft.com", Authority: public, Key: key}},
 		{"loopback needs no scope", "", "https://127.0.0.1:8443", "", "https://127.0.0.1:8443", defender.Target{Cloud: "commercial", Endpoint: "https://127.0.0.1:8443", Scope: commercial, Authority: "https://127.0.0.1:8443", Key: "127.0.0.1:8443", Loopback: true, PrivateAuthority: true}},
 		{"http on loopback", "", "http://[::1]:80", "", "", defender.Target{Cloud: "commercial", Endpoint: "http://[::1]:80", Scope: commercial, Authority: public, Key: "[::1]:80", Loopback: true}},
 		{"an authority without https", "", "", "", "login.microsoftonline.us", defender.Target{Cloud: "commercial", Endpoint: "https://api.security.microsoft.com", Scope: commercial, Authority: us, Key: key}},
@@ -41,6 +43,7 @@ func TestResolve(t *testing.T) {
 	for _, test := range tests {
 		got, err := defender.Resolve(test.cloud, test.endpoint, test.scope, test.authority)
 		test.want.Host = strings.SplitAfter(test.want.Endpoint, "//")[1]
+		test.want.Audience = cmp.Or(test.want.Audience, strings.TrimSuffix(test.want.Scope, "/.default"))
 		if err != nil || got != test.want {
 			t.Errorf("%s: Resolve(%q, %q, %q, %q) = %+v, %v; want %+v", test.reason, test.cloud, test.endpoint, test.scope, test.authority, got, err, test.want)
 		}
@@ -92,6 +95,11 @@ func TestPortalURL(t *testing.T) {
 func TestCloudKey(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"https://us.api.security.microsoft.com":       "api.security.microsoft.com",
+		"https://eu.api.security.microsoft.com":       "api.security.microsoft.com",
+		"https://uk.api.security.microsoft.com":       "api.security.microsoft.com",
+		"https://au.api.security.microsoft.com":       "api.security.microsoft.com",
+		"https://swa.api.security.microsoft.com":      "api.security.microsoft.com",
+		"https://ina.api.security.microsoft.com":      "api.security.microsoft.com",
 		"https://api.securitycenter.windows.com":      "api.security.microsoft.com",
 		"https://api-gov.securitycenter.microsoft.us": "api-gov.securitycenter.microsoft.us",
 		"https://127.0.0.1:1234":                      "127.0.0.1:1234",

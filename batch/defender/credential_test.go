@@ -133,7 +133,7 @@ func checkIdentity(t *testing.T, c *defender.Client, user bool) {
 	if id.Expires.Before(time.Now()) {
 		t.Errorf("Identity().Expires = %v; want a time to come", id.Expires)
 	}
-	if err := id.Check(true, c.Target().Scope); err != nil {
+	if err := id.Check(true); err != nil {
 		t.Errorf("Check() = %v; want nil", err)
 	}
 }

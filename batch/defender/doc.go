@@ -21,7 +21,8 @@
 //
 // Tokens travel over verified TLS only, but for those of a simulator on
 // loopback, and are in no log, error or string that this package makes. A token
-// for another tenant or application than the first is not used.
+// for another service than the API, or for another tenant or application than
+// the first, is not used.
 //
 // # What it does not
 //

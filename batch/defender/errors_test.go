@@ -18,8 +18,9 @@ import (
 
 const device = "0123456789abcdef0123456789abcdef01234567"
 
-// testToken is a token's three parts; the payload names tenant t and application a.
-const testToken = "eyJhbGciOiJub25lIn0.eyJ0aWQiOiJ0IiwiYXBwaWQiOiJhIn0.c2lnbmF0dXJl"
+// testToken is a token's three parts; the payload names tenant t, application a
+// and the service by its id.
+const testToken = "eyJhbGciOiJub25lIn0.eyJ0aWQiOiJ0IiwiYXBwaWQiOiJhIiwiYXVkIjoiZmM3ODA0NjUtMjAxNy00MGQ0LWEwYzUtMzA3MDIyNDcxYjkyIn0.c2lnbmF0dXJl"
 
 type fixedCredential struct{ token string }
 

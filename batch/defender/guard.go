@@ -15,12 +15,14 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// guard looks at every token of a client, whatever credential it came from. The
+// guard looks at every token of a client, whatever credential it came from and
+// whatever it is wanted for. One for another service is no use to anybody. The
 // first one decides the tenant and the application. A token of others, which is
 // what a login elsewhere gives, is kept from use, and from then on nothing is
 // sent: the bearer policy forgives an early refresh that fails, and would go on.
 type guard struct {
-	http bool // the endpoint has no TLS: made-up tokens alone may be sent
+	audience string // what the tokens must be for
+	http     bool   // the endpoint has no TLS: made-up tokens alone may be sent
 
 	mu        sync.Mutex
 	first     Identity
@@ -34,6 +36,9 @@ func (g *guard) admit(token azcore.AccessToken, seen *loginTrace) error {
 	id, err := readIdentity(token.Token, token.ExpiresOn)
 	if err != nil {
 		return &Error{Class: BadIdentity, Err: err}
+	}
+	if err := id.checkAudience(g.audience); err != nil {
+		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

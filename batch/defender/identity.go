@@ -103,19 +103,24 @@ func (id Identity) CanRead() bool {
 	return hasAny(id.Roles, readRoles)
 }
 
-// Check reports, before anything is sent, what will be refused: a token for
-// another service than scope, one that may not offboard, and, if reads are
-// needed, one that may not read. The error names the permission, its hint where
-// to grant it.
-func (id Identity) Check(needReads bool, scope string) error {
-	want := strings.TrimRight(strings.TrimSuffix(scope, "/.default"), "/")
-	if got := strings.TrimRight(id.Audience, "/"); got != want && got != defenderApplication {
-		return &Error{
-			Class:   BadIdentity,
-			Message: "the token is for " + tidy(got) + " and not for " + want,
-			Hint:    "the cloud (--cloud) or the scope (--scope) does not fit the endpoint or the login",
-		}
+// checkAudience refuses a token for another service than the API, which it would
+// refuse with a bare 403.
+func (id Identity) checkAudience(want string) error {
+	got := strings.TrimRight(id.Audience, "/")
+	if got == want || got == defenderApplication {
+		return nil
 	}
+	return &Error{
+		Class:   BadIdentity,
+		Message: "the token is for " + cmp.Or(tidy(got), "no service") + " and not for " + want,
+		Hint:    "the cloud (--cloud) or the scope (--scope) does not fit the endpoint or the login; without --scope the cloud's is asked for",
+	}
+}
+
+// Check reports, before anything is sent, what will be refused: a token that may
+// not offboard, and, if reads are needed, one that may not read. The error names
+// the permission, its hint where to grant it.
+func (id Identity) Check(needReads bool) error {
 	if !hasAny(id.granted(), offboardPermissions) {
 		return id.missing("Machine.Offboard")
 	}

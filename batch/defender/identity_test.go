@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,10 +19,7 @@ import (
 	"mde-offboard/batch/simulator"
 )
 
-const scope = "https://api.securitycenter.microsoft.com/.default"
-
 func TestCheck(t *testing.T) {
-	const audience = "https://api.securitycenter.microsoft.com"
 	tests := []struct {
 		reason   string
 		id       defender.Identity
@@ -29,23 +27,21 @@ func TestCheck(t *testing.T) {
 		want     string // in the message; empty: fine
 		wantHint string
 	}{
-		{"the least set", defender.Identity{Audience: audience, Roles: []string{"Machine.Offboard", "Machine.Read.All"}}, false, "", ""},
-		{"more than that", defender.Identity{Audience: audience + "/", Roles: []string{"Machine.ReadWrite.All", "Machine.Offboard"}}, false, "", ""},
-		{"the service by its id", defender.Identity{Audience: "fc780465-2017-40d4-a0c5-307022471b92", Roles: []string{"Machine.Offboard", "Machine.Read.All"}}, false, "", ""},
-		{"a user", defender.Identity{Audience: audience, Scopes: []string{"Machine.Offboard", "Machine.Read"}}, false, "", ""},
-		{"another audience", defender.Identity{Audience: "https://graph.microsoft.com", Roles: []string{"Machine.Offboard", "Machine.Read.All"}}, false, "the token is for https://graph.microsoft.com and not for " + audience, "--cloud"},
-		{"nothing granted", defender.Identity{Audience: audience, Application: "a", Tenant: "t"}, false, "application a in tenant t lacks the application permission Machine.Offboard (granted: none)", "Application permissions > Machine.Offboard, then Grant admin consent"},
-		{"reads alone", defender.Identity{Audience: audience, Roles: []string{"Machine.Read.All"}}, false, "Machine.Offboard (granted: Machine.Read.All)", "WindowsDefenderATP"},
-		{"a word that contains it", defender.Identity{Audience: audience, Roles: []string{"Machine.OffboardX"}}, false, "Machine.Offboard", ""},
-		{"no reads", defender.Identity{Audience: audience, Roles: []string{"Machine.Offboard"}}, false, "lacks the application permission Machine.Read.All", "Machine.Read.All"},
-		{"no reads, waived", defender.Identity{Audience: audience, Roles: []string{"Machine.Offboard"}}, true, "", ""},
-		{"a delegated word does not serve an application", defender.Identity{Audience: audience, Roles: []string{"Machine.Offboard", "Machine.Read"}}, false, "Machine.Read.All", ""},
-		{"a user without reads", defender.Identity{Audience: audience, Scopes: []string{"Machine.Offboard"}}, false, "lacks the delegated permission Machine.Read ", "Delegated permissions > Machine.Read,"},
-		{"a user's roles are not what was delegated", defender.Identity{Audience: audience, Scopes: []string{"Machine.Read"}, Roles: []string{"Machine.Offboard"}}, false, "delegated permission Machine.Offboard", ""},
-		{"the Azure CLI's own application", defender.Identity{Audience: audience, Application: "04b07795-8ddb-461a-bbee-02f9e1bf7b46", Scopes: []string{"user_impersonation"}}, false, "Machine.Offboard", "device-code"},
+		{"the least set", defender.Identity{Roles: []string{"Machine.Offboard", "Machine.Read.All"}}, false, "", ""},
+		{"more than that", defender.Identity{Roles: []string{"Machine.ReadWrite.All", "Machine.Offboard"}}, false, "", ""},
+		{"a user", defender.Identity{Scopes: []string{"Machine.Offboard", "Machine.Read"}}, false, "", ""},
+		{"nothing granted", defender.Identity{Application: "a", Tenant: "t"}, false, "application a in tenant t lacks the application permission Machine.Offboard (granted: none)", "Application permissions > Machine.Offboard, then Grant admin consent"},
+		{"reads alone", defender.Identity{Roles: []string{"Machine.Read.All"}}, false, "Machine.Offboard (granted: Machine.Read.All)", "WindowsDefenderATP"},
+		{"a word that contains it", defender.Identity{Roles: []string{"Machine.OffboardX"}}, false, "Machine.Offboard", ""},
+		{"no reads", defender.Identity{Roles: []string{"Machine.Offboard"}}, false, "lacks the application permission Machine.Read.All", "Machine.Read.All"},
+		{"no reads, waived", defender.Identity{Roles: []string{"Machine.Offboard"}}, true, "", ""},
+		{"a delegated word does not serve an application", defender.Identity{Roles: []string{"Machine.Offboard", "Machine.Read"}}, false, "Machine.Read.All", ""},
+		{"a user without reads", defender.Identity{Scopes: []string{"Machine.Offboard"}}, false, "lacks the delegated permission Machine.Read ", "Delegated permissions > Machine.Read,"},
+		{"a user's roles are not what was delegated", defender.Identity{Scopes: []string{"Machine.Read"}, Roles: []string{"Machine.Offboard"}}, false, "delegated permission Machine.Offboard", ""},
+		{"the Azure CLI's own application", defender.Identity{Application: "04b07795-8ddb-461a-bbee-02f9e1bf7b46", Scopes: []string{"user_impersonation"}}, false, "Machine.Offboard", "device-code"},
 	}
 	for _, test := range tests {
-		err := test.id.Check(!test.noReads, scope)
+		err := test.id.Check(!test.noReads)
 		if test.want == "" {
 			if err != nil {
 				t.Errorf("%s: Check() = %v; want nil", test.reason, err)
@@ -63,12 +59,11 @@ func TestCheckAgainstTheAuthority(t *testing.T) {
 	tests := []struct {
 		reason string
 		roles  []string
-		scope  string
 		want   string
 	}{
-		{"no permission to offboard", []string{"Machine.Read.All"}, "", "Machine.Offboard"},
-		{"no permission to read", []string{"Machine.Offboard"}, "", "Machine.Read.All"},
-		{"fine", nil, "", ""},
+		{"no permission to offboard", []string{"Machine.Read.All"}, "Machine.Offboard"},
+		{"no permission to read", []string{"Machine.Offboard"}, "Machine.Read.All"},
+		{"fine", nil, ""},
 	}
 	for _, test := range tests {
 		_, cfg := listen(t, simulator.Options{Roles: test.roles})
@@ -77,7 +72,7 @@ func TestCheckAgainstTheAuthority(t *testing.T) {
 		if err != nil || !id.Simulated {
 			t.Fatalf("%s: Identity() = %+v, %v; want a simulated one", test.reason, id, err)
 		}
-		err = id.Check(true, c.Target().Scope)
+		err = id.Check(true)
 		if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%s: Check() = %v; want %q", test.reason, err, test.want)
 		}
@@ -91,8 +86,14 @@ func (c changing) GetToken(context.Context, policy.TokenRequestOptions) (azcore.
 	return <-c.tokens, nil
 }
 
+const audience = "https://api.securitycenter.microsoft.com"
+
 func token(tenant, application string, life time.Duration) azcore.AccessToken {
-	claims := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"tid":%q,"appid":%q}`, tenant, application))
+	return tokenFor(audience, tenant, application, life)
+}
+
+func tokenFor(audience, tenant, application string, life time.Duration) azcore.AccessToken {
+	claims := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"tid":%q,"appid":%q,"aud":%q}`, tenant, application, audience))
 	return azcore.AccessToken{Token: "eyJhbGciOiJub25lIn0." + claims + ".c2ln", ExpiresOn: time.Now().Add(life)}
 }
 
@@ -127,6 +128,41 @@ func TestLoginElsewhere(t *testing.T) {
 				t.Errorf("%s: requests sent = %d; want 1", test.reason, got)
 			}
 		})
+	}
+}
+
+// TestAudience: a token for another service is used for nothing, a read included.
+func TestAudience(t *testing.T) {
+	const host = "https://api.security.microsoft.com"
+	tests := []struct {
+		reason, scope, audience string
+		want                    string // in the error; empty: fine
+	}{
+		{"the cloud's", "", audience, ""},
+		{"with a slash", "", audience + "/", ""},
+		{"the service by its id", "", "fc780465-2017-40d4-a0c5-307022471b92", ""},
+		{"another service", "", "https://graph.microsoft.com", "the token is for https://graph.microsoft.com and not for " + audience},
+		{"what was asked for, which the host does not take", host + "/.default", host, "the token is for " + host + " and not for " + audience},
+		{"none", "", "", "the token is for no service"},
+	}
+	for _, test := range tests {
+		var sent atomic.Int32
+		cred := fixedCredential{tokenFor(test.audience, "t", "a", time.Hour).Token}
+		network := roundTripper(func(r *http.Request) (*http.Response, error) {
+			sent.Add(1)
+			return respond(answer(200, "", pending), r), nil
+		})
+		c := connect(t, defender.Config{Scope: test.scope, Transport: network}, defender.FixedSource(cred))
+		_, signedIn := c.Identity(t.Context())
+		_, _, read := c.GetAction(t.Context(), "a-1", nil)
+		for _, err := range []error{signedIn, read} {
+			if (err == nil) != (test.want == "") || (err != nil && (defender.ClassOf(err) != defender.BadIdentity || !strings.Contains(err.Error(), test.want))) {
+				t.Errorf("%s: %v; want %q", test.reason, err, test.want)
+			}
+		}
+		if got := sent.Load(); got != map[bool]int32{true: 1}[test.want == ""] {
+			t.Errorf("%s: requests sent = %d; want one if the token is right, else none", test.reason, got)
+		}
 	}
 }
 

@@ -29,7 +29,11 @@ func (c *call) outcome(ctx context.Context, method string, pipeline error) error
 		return &Error{Class: NotSent, Err: hush(pipeline)}
 	}
 	if c.exchange.Status/100 != 2 {
-		return c.failure(method)
+		e := c.failure(method)
+		if e.Status == http.StatusForbidden && e.Class == Outage && len(c.body) == 0 {
+			e.Message = "an empty answer, which is what Defender has for a token of another cloud or service (--cloud, --scope)"
+		}
+		return e
 	}
 	if c.err != nil {
 		return c.unreadable(method, "the answer was cut short")
