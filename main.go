@@ -14,6 +14,6 @@ func main() { os.Exit(run()) }
 func run() int {
 	stop, hard, last := command.Signals()
 	home, _ := os.UserHomeDir()
-	return command.Main(command.Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Home: home,
+	return command.Main(command.Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, LookupEnv: os.LookupEnv, Home: home,
 		Context: stop, Hard: hard, Last: last}, os.Args[1:])
 }

@@ -27,13 +27,18 @@ type hours struct {
 // addFlags registers the flags of the hours that are allowed.
 func (h *hours) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&h.between, "between", nil, "call only in these `HOURS`, such as 22:00-06:00 or \"Sat,Sun 00:00-24:00\"; repeatable (default: any)")
-	f.StringVar(&h.timezone, "timezone", "local", "`ZONE` of --between and --until, such as Europe/Madrid")
+	h.addTimezone(f, "--between and --until")
 	f.BoolVar(&h.wait, "wait", false, "outside of --between, wait instead of ending with code 4")
+}
+
+func (h *hours) addTimezone(f *pflag.FlagSet, of string) {
+	h.timezone = "local"
+	f.Var((*notEmpty)(&h.timezone), "timezone", "`ZONE` of "+of+", such as Europe/Madrid")
 }
 
 // addEndFlags registers the flags that end a run by the clock.
 func (h *hours) addEndFlags(f *pflag.FlagSet) {
-	f.StringVar(&h.until, "until", "", "begin no call from this `TIME` on, such as 06:00: the next time that the clock of --timezone shows it")
+	f.Var((*notEmpty)(&h.until), "until", "begin no call from this `TIME` on, such as 06:00: the next time that the clock of --timezone shows it")
 	f.DurationVar(&h.length, "for", 0, "begin no call after the run has lasted `D`, such as 8h (default: no end)")
 }
 

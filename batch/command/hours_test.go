@@ -59,6 +59,7 @@ func TestHoursRefused(t *testing.T) {
 	}{
 		{"no such zone", hours{timezone: "Europe/Madird"}, "--timezone"},
 		{"no such hours", hours{between: []string{"22-6"}}, "--between"},
+		{"hours from a variable that is not set", hours{between: []string{""}}, "--between"},
 		{"no such time", hours{until: "6 am"}, "--until"},
 		{"nor this one", hours{until: "24:01"}, "--until"},
 		{"a length that runs backwards", hours{length: -time.Hour}, "--for"},

@@ -28,7 +28,13 @@ func TestHoursOfARun(t *testing.T) {
 	}
 	closed := []string{"--between", elsewhen(), "--timezone", "UTC"}
 
-	code, out := exit(t, r.command(quickRun("list.csv", closed...)...))
+	code, out := exit(t, r.command(quickRun("list.csv", "--between", "")...))
+	want(t, "a run in hours that are empty", code, out, 2, "--between", "nothing is given")
+	for _, name := range []string{"MDE_OFFBOARD_BETWEEN", "MDE_OFFBOARD_LIMIT"} {
+		code, out = exit(t, cmdWith(r.command(quickRun("list.csv")...), name+"="))
+		want(t, "a run with "+name+" set and empty", code, out, 2, name+": it is empty")
+	}
+	code, out = exit(t, r.command(quickRun("list.csv", closed...)...))
 	want(t, "a run outside the hours", code, out, 4, "outside the allowed hours", "hint: run the same command again from ", "UTC on, or give --wait")
 	if n := calls(); n != 0 {
 		t.Errorf("a run outside the hours made %d calls; want none", n)

@@ -34,7 +34,10 @@ type Env struct {
 	Stdout io.Writer
 	Stderr *os.File
 	Getenv func(string) string
-	Home   string
+	// LookupEnv tells a variable that is empty from one that is not set; nil: an
+	// empty one is not set.
+	LookupEnv func(string) (string, bool)
+	Home      string
 	// Context ends with the first signal, Hard with the second, Last with the
 	// third or soon after Hard.
 	Context, Hard, Last context.Context
@@ -144,6 +147,11 @@ var guarded = map[string]bool{
 	"max-percent": true, "protect": true, "max-failures": true, "canary": true, "recently-seen": true, "help": true, "version": true,
 }
 
+// bounds are the flags that say when a run calls and how much. A variable for one
+// of them that is set and empty is a mistake, as an empty flag is: to heed it as
+// none would be to call at any hour.
+var bounds = map[string]bool{"between": true, "timezone": true, "until": true, "for": true, "limit": true}
+
 // fromEnvironment sets the flags that were not given from MDE_OFFBOARD_…, and
 // says which of these it does not heed.
 func (a *app) fromEnvironment(flags *pflag.FlagSet) (ignored []string, err error) {
@@ -151,7 +159,10 @@ func (a *app) fromEnvironment(flags *pflag.FlagSet) (ignored []string, err error
 		name := "MDE_OFFBOARD_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value := a.Getenv(name)
 		switch {
-		case value == "" || f.Changed || err != nil:
+		case f.Changed || err != nil:
+		case value == "" && bounds[f.Name] && a.isSet(name):
+			err = usage{fmt.Errorf("%s: %w", name, errEmpty)}
+		case value == "":
 		case guarded[f.Name]:
 			ignored = append(ignored, fmt.Sprintf("%s is not heeded: --%s is given on the command line or not at all", name, f.Name))
 		default:
@@ -161,6 +172,14 @@ func (a *app) fromEnvironment(flags *pflag.FlagSet) (ignored []string, err error
 		}
 	})
 	return ignored, err
+}
+
+// isSet says whether a variable is there, empty or not.
+func (a *app) isSet(name string) (is bool) {
+	if a.LookupEnv != nil {
+		_, is = a.LookupEnv(name)
+	}
+	return is
 }
 
 // complain prints an error, from the outside in, with its hint, and returns the

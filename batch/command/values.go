@@ -59,3 +59,25 @@ func (t *threshold) Set(s string) error {
 
 // Type names the value in the help.
 func (t *threshold) Type() string { return "threshold" }
+
+// notEmpty is a flag for text that says when calls are allowed or when a run ends.
+// A script gives it empty when it takes it from a variable that is not set, and
+// must not do without the rule then.
+type notEmpty string
+
+// String is the value as it is given on the command line.
+func (n *notEmpty) String() string { return string(*n) }
+
+// Set takes any text but an empty one; whoever uses it judges it.
+func (n *notEmpty) Set(s string) error {
+	if strings.TrimSpace(s) == "" {
+		return errEmpty
+	}
+	*n = notEmpty(s)
+	return nil
+}
+
+// Type names the value in the help.
+func (n *notEmpty) Type() string { return "string" }
+
+var errEmpty = errors.New("it is empty; leave it out, or say what it is")

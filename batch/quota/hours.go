@@ -28,14 +28,14 @@ type span struct {
 const dayMinutes = 24 * 60
 
 // ParseHours reads specifications such as "22:00-06:00", "Mon-Fri 19:00-24:00"
-// or "Sat,Sun 00:00-24:00"; several may be joined by semicolons. They add up.
+// or "Sat,Sun 00:00-24:00"; several may be joined by semicolons. They add up. No
+// specification is no restriction, but one that is empty is an error: it is what
+// a script makes of a variable that is not set.
 func ParseHours(specs []string, zone *time.Location) (Hours, error) {
 	h := Hours{zone: zone}
 	for _, spec := range specs {
 		for part := range strings.SplitSeq(spec, ";") {
-			if part = strings.TrimSpace(part); part == "" {
-				continue
-			}
+			part = strings.TrimSpace(part)
 			s, err := parseSpan(part)
 			if err != nil {
 				return Hours{}, fmt.Errorf("hours %q: %w", part, err)
@@ -47,6 +47,9 @@ func ParseHours(specs []string, zone *time.Location) (Hours, error) {
 }
 
 func parseSpan(part string) (s span, err error) {
+	if part == "" {
+		return s, fmt.Errorf("nothing is given; any time is 00:00-24:00")
+	}
 	times := part
 	if i := strings.LastIndexByte(part, ' '); i >= 0 {
 		times = part[i+1:]

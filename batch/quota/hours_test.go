@@ -108,6 +108,9 @@ func TestParseHoursRefuses(t *testing.T) {
 		"22:3x-06:00":      "more than a minute",
 		"+2:00-06:00":      "another sign",
 		"22:00- 6:00":      "a space for a digit",
+		"":                 "a variable that is not set",
+		" ":                "nor this one",
+		"22:00-06:00;":     "the second of two is not there",
 	} {
 		if h, err := ParseHours([]string{spec}, time.UTC); err == nil {
 			t.Errorf("ParseHours(%q) = %v; want an error: %s", spec, h, reason)
