@@ -38,6 +38,7 @@ type metrics struct {
 	mu    sync.Mutex
 	wrote time.Time
 	last  batch.Progress
+	over  bool
 	once  sync.Once
 }
 
@@ -50,6 +51,15 @@ func (m *metrics) show(p batch.Progress) {
 	defer m.mu.Unlock()
 	m.last = p
 	if time.Since(m.wrote) >= metricsEvery {
+		m.write(-1)
+	}
+}
+
+// again writes what is known, for a run that has come further than its calls.
+func (m *metrics) again() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.path != "" && !m.over {
 		m.write(-1)
 	}
 }
@@ -67,7 +77,7 @@ func (m *metrics) end(e *ended) {
 			p.Counts = counts
 		}
 	}
-	m.last = p
+	m.last, m.over = p, true
 	m.write(e.code)
 }
 

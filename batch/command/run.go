@@ -283,6 +283,7 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 		defer stayAwake()()
 	}
 	stop = runner.Run(a.Context, a.Hard)
+	j.service.rest()
 	if j.opt.Limit > 0 { // it is one for all that the command sends
 		j.opt.Limit -= runner.Sent()
 		j.spent = j.opt.Limit <= 0

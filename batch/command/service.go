@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mde-offboard/batch"
+	"mde-offboard/report"
 )
 
 // service tells systemd how the program stands, by the protocol of sd_notify:
@@ -69,7 +70,7 @@ func (s *service) show(p batch.Progress) {
 		return
 	}
 	s.told = time.Now()
-	s.send("STATUS=" + standing(p))
+	s.say(standing(p))
 }
 
 // standing is a run's progress in a few words.
@@ -110,7 +111,11 @@ func (s *service) pet() {
 	}
 }
 
-// rest takes the watchdog's eye off the run's loop, which is over.
+// say tells how the program stands while no run's loop turns.
+func (s *service) say(text string) { s.send("STATUS=" + report.Plain(text)) }
+
+// rest takes the watchdog's eye off the run's loop, which is over. What comes
+// after it may take long too: a question, tracking, the results.
 func (s *service) rest() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

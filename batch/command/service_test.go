@@ -94,6 +94,18 @@ func (e *ear) pets() (n int) {
 	return n
 }
 
+// last is the last of what was heard that begins so.
+func (e *ear) last(begins string) (last string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.heard {
+		if strings.HasPrefix(s, begins) {
+			last = s
+		}
+	}
+	return last
+}
+
 func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &ear{}

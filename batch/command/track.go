@@ -81,7 +81,7 @@ func (a *app) track(t *following, name string) error {
 		return err
 	}
 	defer s.Store.Close()
-	if a.code, err = a.follow(s, name, t.TrackOptions, t.opt); err != nil {
+	if a.code, err = a.follow(s, name, t.TrackOptions, t.opt, func(batch.Tracking) {}); err != nil {
 		return err
 	}
 	if s.Simulated {
@@ -103,7 +103,9 @@ func (a *app) trackOn(j *job, s *connected) error {
 	}
 	opt := j.opt
 	opt.Allowed, opt.Until = nil, time.Time{} // of calls that change something
-	code, err := a.follow(s, j.name, t, opt)
+	show, end := j.tracking()
+	defer end()
+	code, err := a.follow(s, j.name, t, opt, show)
 	if err != nil {
 		return err
 	}
@@ -143,12 +145,14 @@ func (a *app) signedIn(c *connection, changes bool) (*connected, error) {
 	return s, nil
 }
 
-// follow tracks a batch, shows it, and returns the code to end with.
-func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.Options) (int, error) {
+// follow tracks a batch, shows it, also to whoever told is for, and returns the
+// code to end with.
+func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.Options, told func(batch.Tracking)) (int, error) {
 	live := a.live(0)
 	t.Note = func(text string) { a.say("%s; trying again …", text) }
 	state, stop, err := s.Track(a.Context, name, t, opt, func(t batch.Tracking) {
 		live.show(trackFrame(t), clockTime(time.Now())+"  "+trackLine(t))
+		told(t)
 	})
 	live.close()
 	if err != nil {

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -57,7 +58,6 @@ func (a *app) watched(j *job, args []string) (err error) {
 	defer context.AfterFunc(a.Context, j.service.stopping)()
 	j.service.ready()
 	err = a.run(j, args)
-	j.service.rest()
 	a.tellTheEnd(j, err)
 	return err
 }
@@ -78,6 +78,25 @@ func (a *app) tellTheEnd(j *job, err error) {
 	if !e.idle || e.code != batch.CodeDone {
 		a.notify(j, e)
 	}
+}
+
+// tracking is how a run tells that it tracks: what each look has shown, and
+// between two of them, which may be a quarter of an hour apart, that it is there.
+func (w *watchers) tracking() (show func(batch.Tracking), end func()) {
+	ended := make(chan struct{})
+	tick := time.NewTicker(metricsEvery)
+	go func() {
+		for {
+			select {
+			case <-tick.C:
+				w.metrics.again()
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return func(t batch.Tracking) { w.service.say(fmt.Sprintf("batch %s: tracking %s", t.Batch, trackLine(t))) },
+		func() { tick.Stop(); close(ended) }
 }
 
 // warn says what does not change how the program ends.

@@ -1,11 +1,11 @@
 package command
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,64 +19,114 @@ import (
 	"mde-offboard/batch/simulator"
 )
 
+// virtual is the program in virtual time: all of it but its process, on a list of
+// so many devices against a simulator within the test.
+type virtual struct {
+	a        *app
+	j        *job
+	sim      *simulator.Server
+	machines []simulator.Machine
+	dir      string
+}
+
+// newVirtual makes one in a folder of its own; it begins in a bubble of synctest.
+func newVirtual(t *testing.T, dir string, devices int, opt simulator.Options, args ...string) *virtual {
+	t.Helper()
+	v := &virtual{dir: dir}
+	lines := "MachineId,Comment\n"
+	for i := range devices {
+		id := fmt.Sprintf("%040x", 0xabc000+i)
+		lines += id + ",retired\n"
+		v.machines = append(v.machines, simulator.Machine{ID: id, ComputerDNSName: fmt.Sprintf("pc-%d", i)})
+	}
+	if err := os.WriteFile(filepath.Join(dir, "list.csv"), []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opt.Seed, opt.Machines, opt.Hosts = 1, v.machines, []string{"127.0.0.1"}
+	var err error
+	if v.sim, err = simulator.New(opt); err != nil {
+		t.Fatal(err)
+	}
+	v.a = testApp(t)
+	v.a.global.checkpoint = filepath.Join(dir, "checkpoint.db")
+	v.j = &job{}
+	flags := (&cobra.Command{}).Flags()
+	v.j.addFlags(flags)
+	v.j.addRunFlags(flags)
+	v.j.watchers.addFlags(flags)
+	if err := flags.Parse(append([]string{"--yes", "--endpoint", "https://127.0.0.1", "--authority-host", "https://127.0.0.1", "--max-percent", "100"}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	v.j.config.Transport = v.sim.Transport()
+	v.j.source = defender.SecretSource(simulator.DefaultTenant, simulator.DefaultApplication, simulator.DefaultSecret)
+	v.j.metrics, v.j.service = &metrics{path: v.j.metricsFile}, newService(v.a.Getenv, 0)
+	return v
+}
+
+func (v *virtual) run(t *testing.T) {
+	t.Helper()
+	if err := v.a.run(v.j, []string{filepath.Join(v.dir, "list.csv")}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestWaitedForTheHours runs one process over three stretches of hours, in virtual
 // time. Before each the inventory is read again, and a device that was tagged
 // meanwhile is protected.
 func TestWaitedForTheHours(t *testing.T) {
 	dir := t.TempDir()
-	list := filepath.Join(dir, "list.csv")
 	protect := filepath.Join(dir, "protect.txt")
-	var lines strings.Builder
-	lines.WriteString("MachineId,Comment\n")
-	var machines []simulator.Machine
-	for i := range 50 {
-		id := fmt.Sprintf("%040x", 0xabc000+i)
-		fmt.Fprintf(&lines, "%s,retired\n", id)
-		machines = append(machines, simulator.Machine{ID: id, ComputerDNSName: fmt.Sprintf("pc-%d", i)})
-	}
-	for name, text := range map[string]string{list: lines.String(), protect: "tag:keep\n"} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	nowhere, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
+	if err := os.WriteFile(protect, []byte("tag:keep\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer nowhere.Close()
 	synctest.Test(t, func(t *testing.T) {
-		sim, err := simulator.New(simulator.Options{Seed: 1, Machines: machines, PerMinute: 10, PerHour: 20, Hosts: []string{"127.0.0.1"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		a := &app{Env: Env{Stdout: nowhere, Stderr: nowhere, Getenv: variables(), Context: t.Context(), Hard: context.Background(), Last: context.Background()},
-			log: slog.New(slog.DiscardHandler), global: globals{checkpoint: filepath.Join(dir, "checkpoint.db")}}
-		j, flags := &job{}, (&cobra.Command{}).Flags()
-		j.addFlags(flags)
-		j.addRunFlags(flags)
-		j.watchers.addFlags(flags)
-		if err := flags.Parse([]string{"--yes", "--endpoint", "https://127.0.0.1", "--authority-host", "https://127.0.0.1", "--per-minute", "10", "--per-hour", "20",
-			"--between", "02:00-03:00", "--between", "05:00-06:00", "--between", "08:00-09:00", "--timezone", "UTC", "--wait", "--protect", protect, "--max-percent", "100"}); err != nil {
-			t.Fatal(err)
-		}
-		j.config.Transport = sim.Transport()
-		j.source = defender.SecretSource(simulator.DefaultTenant, simulator.DefaultApplication, simulator.DefaultSecret)
-		j.metrics, j.service = &metrics{}, newService(a.Getenv, 0)
+		v := newVirtual(t, dir, 50, simulator.Options{PerMinute: 10, PerHour: 20}, "--per-minute", "10", "--per-hour", "20", "--between", "02:00-03:00",
+			"--between", "05:00-06:00", "--between", "08:00-09:00", "--timezone", "UTC", "--wait", "--protect", protect)
+		last := v.machines[49].ID
 		time.AfterFunc(7*time.Hour, func() { // between the second and the third
-			sim.SetMachine(simulator.Machine{ID: machines[49].ID, ComputerDNSName: "pc-49", MachineTags: []string{"keep"}})
+			v.sim.SetMachine(simulator.Machine{ID: last, ComputerDNSName: "pc-49", MachineTags: []string{"keep"}})
 		})
-		if err := a.run(j, []string{list}); err != nil {
-			t.Fatal(err)
+		v.run(t)
+		b := v.sim.Books()
+		if k := b.Calls[simulator.KindMachines]; v.a.code != batch.CodeDone || k == nil || k.Calls != 3 {
+			t.Errorf("code %d, the inventory was read: %+v; want 0, and three times", v.a.code, k)
 		}
-		b := sim.Books()
-		if k := b.Calls[simulator.KindMachines]; a.code != batch.CodeDone || k == nil || k.Calls != 3 {
-			t.Errorf("code %d, the inventory was read: %+v; want 0, and three times", a.code, k)
-		}
-		if d := b.Devices[machines[49].ID]; d != nil && d.Posts > 0 {
+		if d := b.Devices[last]; d != nil && d.Posts > 0 {
 			t.Error("a device that was tagged before the third stretch was called in it")
 		}
-		if n := len(b.Arrivals("offboard")); n != 49 || j.end.sum.Counts[checkpoint.Accepted] != 49 {
-			t.Errorf("%d calls, %v; want 49, all accepted", n, j.end.sum.Counts)
+		if n := len(b.Arrivals("offboard")); n != 49 || v.j.end.sum.Counts[checkpoint.Accepted] != 49 {
+			t.Errorf("%d calls, %v; want 49, all accepted", n, v.j.end.sum.Counts)
+		}
+	})
+}
+
+// TestTellsWhileItTracks: between two looks, which are far apart, systemd hears
+// that a run that tracks is alive, and the figures are fresh.
+func TestTellsWhileItTracks(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t, dir, 3, simulator.Options{Pending: 6 * time.Hour}, "--track", "--for", "5h", "--metrics-file", filepath.Join(dir, "run.prom"))
+		e := &ear{}
+		v.j.service = &service{conn: e, watchdog: 30 * time.Second, done: make(chan struct{})}
+		defer v.j.service.close()
+		go v.j.service.pet()
+		time.AfterFunc(4*time.Hour, func() {
+			e.pets()
+			time.Sleep(20 * time.Minute)
+			if told := e.last("STATUS="); !strings.HasPrefix(told, "STATUS=batch list: tracking 3 actions: 3 Pending") {
+				t.Errorf("systemd was told %q; want how the actions stand", told)
+			}
+			if e.pets() < 60 {
+				t.Error("while the run tracks the watchdog went hungry")
+			}
+			m := regexp.MustCompile(`written_timestamp_seconds\{.*\} (\d+)`).FindStringSubmatch(fileText(t, v.j.metricsFile))
+			if at, _ := strconv.ParseInt(m[1], 10, 64); time.Since(time.Unix(at, 0)) > 2*metricsEvery {
+				t.Errorf("the figures are of %v, and it is %v", time.Unix(at, 0), time.Now())
+			}
+		})
+		v.run(t)
+		if v.a.code != batch.CodeStopped {
+			t.Errorf("code %d; want that of actions that are open", v.a.code)
 		}
 	})
 }
