@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -26,6 +27,20 @@ func guarded(fn func() error) (err error) {
 		}
 	}()
 	return fn()
+}
+
+// Unless does what may wait for somebody who never comes, such as the writer of a
+// pipe: it returns what fn does, or the error of ctx when that ends first. fn is
+// left behind then, with nobody to hear of it.
+func Unless(ctx context.Context, fn func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- guarded(fn) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // panickedAt is where the panic began that is being recovered from.

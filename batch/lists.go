@@ -1,12 +1,15 @@
 package batch
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,7 +22,7 @@ import (
 // open.
 type Lists struct {
 	opt     input.Options
-	spooled string
+	spooled Spooled
 	parts   []part
 	columns []string
 	current int         // of parts
@@ -37,12 +40,12 @@ type part struct {
 
 // OpenLists opens lists by their files.
 func OpenLists(files []string, opt input.Options) (*Lists, error) {
-	return OpenSpooled(files, "", opt)
+	return OpenSpooled(files, nil, opt)
 }
 
-// OpenSpooled is OpenLists where "-" stands for what Spool has put into a file:
-// it goes by that name, since the file has another one each time.
-func OpenSpooled(files []string, spooled string, opt input.Options) (*Lists, error) {
+// OpenSpooled is OpenLists where some names stand for what Spool has kept of
+// them: a list goes by its own name, since what is kept has another one each time.
+func OpenSpooled(files []string, spooled Spooled, opt input.Options) (*Lists, error) {
 	ls := &Lists{opt: opt, spooled: spooled}
 	for _, f := range files {
 		l, err := ls.open(f)
@@ -63,10 +66,7 @@ func OpenSpooled(files []string, spooled string, opt input.Options) (*Lists, err
 }
 
 func (ls *Lists) open(file string) (*input.List, error) {
-	if file == "-" {
-		return input.OpenAs("-", ls.spooled, ls.opt)
-	}
-	return input.Open(file, ls.opt)
+	return input.OpenAs(file, cmp.Or(ls.spooled[file], file), ls.opt)
 }
 
 func (ls *Lists) add(file string, l *input.List) {
@@ -182,20 +182,66 @@ func (ls *Lists) Close() error {
 	return l.Close()
 }
 
-// Spool keeps a list that comes from a pipe in a file of its own, since a plan
-// is made of a list that can be read again. It is removed by remove.
-func Spool(r io.Reader) (path string, remove func(), err error) {
-	f, err := os.CreateTemp("", "mde-offboard-list-*") // 0600
+// Spooled is where lists are kept that cannot be read again, by their names.
+type Spooled map[string]string
+
+// Spool keeps what comes from standard input, called "-", and from pipes in files
+// of its own, since a plan is made of lists that can be read again; remove takes
+// these away. It waits for whoever writes a list, but no longer than ctx lasts.
+func Spool(ctx context.Context, files []string, stdin io.Reader) (kept Spooled, remove func(), err error) {
+	once := slices.DeleteFunc(slices.Clone(files), isThere)
+	if len(once) == 0 {
+		return nil, func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "mde-offboard-list-*") // 0700
 	if err != nil {
-		return "", nil, err
+		return nil, nil, err
 	}
-	remove = func() { os.Remove(f.Name()) }
-	_, err = io.Copy(f, r)
-	if err = errors.Join(err, f.Close()); err != nil {
-		remove()
-		return "", nil, err
+	remove, kept = func() { os.RemoveAll(dir) }, Spooled{}
+	for i, name := range once {
+		kept[name] = filepath.Join(dir, fmt.Sprint(i))
+		if err := keep(ctx, kept[name], name, stdin); err != nil {
+			remove()
+			return nil, nil, err
+		}
 	}
-	return f.Name(), remove, nil
+	return kept, remove, nil
+}
+
+// isThere says whether a list can be read again, as far as that can be told.
+func isThere(name string) bool {
+	if name == "-" {
+		return false
+	}
+	fi, err := os.Stat(name)
+	return err != nil || fi.Mode()&(os.ModeNamedPipe|os.ModeCharDevice) == 0
+}
+
+// keep copies a list into a file.
+func keep(ctx context.Context, path, name string, stdin io.Reader) error {
+	to, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	// After a reader that was left behind has its file closed under it, it can
+	// write no more.
+	err = Unless(ctx, func() error {
+		from := stdin
+		if name != "-" {
+			pipe, err := os.Open(name) // waits for a writer
+			if err != nil {
+				return err
+			}
+			defer pipe.Close()
+			from = pipe
+		}
+		_, err := io.Copy(to, from)
+		return err
+	})
+	if err != nil && name == "-" {
+		err = fmt.Errorf("standard input: %w", err)
+	}
+	return errors.Join(err, to.Close())
 }
 
 // Named says what a batch and its list are called: by the file's name without

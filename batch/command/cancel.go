@@ -65,7 +65,11 @@ func (a *app) cancel(w *withdrawal, name string) error {
 	if err := w.checkFlags(); err != nil {
 		return err
 	}
-	req, err := w.request(name)
+	var req batch.CancelRequest
+	err := a.unlessStopped(func() (err error) {
+		req, err = w.request(name)
+		return err
+	})
 	if err != nil {
 		return err
 	}

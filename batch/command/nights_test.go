@@ -2,7 +2,9 @@ package command
 
 import (
 	"bufio"
+	"io"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,6 +63,37 @@ func TestHoursOfARun(t *testing.T) {
 	want(t, "a list that is done", code, out, 0, "Nothing is left to do.")
 	if n := calls() - before; n != 0 {
 		t.Errorf("a list that is done made %d calls; want none", n)
+	}
+}
+
+// TestInterruptedWhileReading: before anything is sent the first signal ends a
+// command, also one that waits for a list of which nothing more comes.
+func TestInterruptedWhileReading(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, quick...)
+	for _, args := range [][]string{quickRun("-", "--batch", "piped"), {"resolve", "-"}} {
+		cmd := r.command(args...)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		cmd.Stderr = &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// More than a pipe holds: when all is written, most has been read.
+		if _, err := io.WriteString(in, strings.Repeat("MachineId,Comment\n", 20_000)); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		cmd.Wait()
+		want(t, strings.Join(args[:2], " ")+" after SIGTERM", cmd.ProcessState.ExitCode(), out.String(), 4, "error: interrupted", "hint: nothing was sent")
+	}
+	if left, err := filepath.Glob(filepath.Join(r.dir, "mde-offboard-list-*")); err != nil || len(left) > 0 {
+		t.Errorf("what was read is still there: %q, %v", left, err)
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 type lookup struct {
 	connection
 	list    input.Options
-	spooled string // where standard input is kept
+	spooled batch.Spooled
 	output  string
 }
 
@@ -55,14 +55,11 @@ func (a *app) resolve(l *lookup, args []string) error {
 	if err != nil {
 		return usage{err}
 	}
-	if slices.Contains(files, "-") {
-		path, remove, err := batch.Spool(a.Stdin)
-		if err != nil {
-			return fmt.Errorf("standard input: %w", err)
-		}
-		defer remove()
-		l.spooled = path
+	var remove func()
+	if l.spooled, remove, err = a.spool(files); err != nil {
+		return err
 	}
+	defer remove()
 	checked, err := a.checkList(l, files)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +34,7 @@ type job struct {
 	digest   string
 	planning bool // the command is plan
 	files    []string
-	spooled  string // where standard input is kept
+	spooled  batch.Spooled
 	listName string
 	notes    []string // of the lists, beside those of the plan
 	cleanups []func()
@@ -143,10 +142,8 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	if j.req.Comment, err = cleanComment(j.req.Comment); err != nil {
 		return err
 	}
-	if len(j.protect) > 0 {
-		if j.req.Protect, err = batch.ReadProtection(j.protect); err != nil {
-			return usage{err}
-		}
+	if err := a.readProtection(j); err != nil {
+		return err
 	}
 	if j.files, err = input.Expand(args); err != nil {
 		return usage{err}
@@ -168,14 +165,41 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	if err := j.placeResults(); err != nil {
 		return usage{err}
 	}
-	if slices.Contains(j.files, "-") {
-		path, remove, err := batch.Spool(a.Stdin)
-		if err != nil {
-			return fmt.Errorf("standard input: %w", err)
-		}
-		j.spooled, j.cleanups = path, append(j.cleanups, remove)
+	var remove func()
+	if j.spooled, remove, err = a.spool(j.files); err == nil {
+		j.cleanups = append(j.cleanups, remove)
 	}
-	return nil
+	return err
+}
+
+func (a *app) readProtection(j *job) error {
+	if len(j.protect) == 0 {
+		return nil
+	}
+	return a.unlessStopped(func() (err error) {
+		if j.req.Protect, err = batch.ReadProtection(j.protect); err != nil {
+			return usage{err}
+		}
+		return nil
+	})
+}
+
+// spool keeps the lists that can be read only once.
+func (a *app) spool(files []string) (kept batch.Spooled, remove func(), err error) {
+	kept, remove, err = batch.Spool(a.Context, files, a.Stdin)
+	return kept, remove, asInterrupted(err)
+}
+
+// unlessStopped reads from whoever may write nothing: the first signal ends it.
+func (a *app) unlessStopped(read func() error) error {
+	return asInterrupted(batch.Unless(a.Context, read))
+}
+
+func asInterrupted(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return interrupted
+	}
+	return err
 }
 
 // cleanup undoes what prepare and rehearse set up.
