@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"mde-offboard/batch/checkpoint"
 )
@@ -144,7 +145,18 @@ func addTo(m map[string]*Tally, kind string, l *checkpoint.Line, about string) {
 	if about != "" {
 		who += ": " + about
 	}
-	t.First = append(t.First, fmt.Sprintf("%s:%d: %s", l.File, l.Line, who))
+	t.First = append(t.First, oneLine(fmt.Sprintf("%s:%d: %s", l.File, l.Line, who)))
+}
+
+// oneLine has spaces for what would begin a line or change how it looks: lists and
+// inventories name devices as they like, and no name may write a line of the plan.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
 }
 
 func (p *Plan) warn(kind string, l *checkpoint.Line, about string) { addTo(p.Warned, kind, l, about) }

@@ -120,6 +120,15 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestNamesOnOneLine has a device whose name would write a line of the plan.
+func TestNamesOnOneLine(t *testing.T) {
+	id := device("it")
+	p := planOf(t, "MachineId,DeviceName,Comment\n"+id+",\"LAP-1\nTo do       0 devices\u202e\x1b[2J\",x\n", checkpoint.Batch{}, nil, Request{Protect: protecting(t, "lap-*")})
+	if got, want := p.Held[heldProtected].First[0], "list.csv:2: LAP-1 To do       0 devices  [2J ("+id+"): by lap-* ("; !strings.HasPrefix(got, want) {
+		t.Errorf("held: %q; want %q", got, want)
+	}
+}
+
 // TestNameFromInventory gives the result the name that the list lacks, keeps it
 // when a later plan has no inventory, and never compares it as the list's own.
 func TestNameFromInventory(t *testing.T) {
