@@ -10,6 +10,7 @@ import (
 
 	"mde-offboard/batch/checkpoint"
 	"mde-offboard/batch/defender"
+	"mde-offboard/batch/input"
 )
 
 // Device is what the inventory knows of one device, as far as lists and guards
@@ -216,7 +217,7 @@ func label(name string) string {
 
 // full is a device's whole name as whole names are compared.
 func full(name string) string {
-	name = strings.ToLower(strings.TrimSpace(name))
+	name = strings.ToLower(input.Trim(name))
 	name = name[strings.LastIndexByte(name, '\\')+1:]
 	return strings.Trim(name, ".$")
 }

@@ -1,0 +1,133 @@
+package batch
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"mde-offboard/batch/input"
+)
+
+// pattern is one line of a protect file.
+type pattern struct {
+	file string
+	line int
+	kind string // id, name, tag, group, os
+	text string // lower case; a name as names are compared
+	glob string // as path.Match takes it
+}
+
+// String is where a pattern stands and what it is.
+func (p pattern) String() string {
+	text := p.text
+	if p.kind != "id" && p.kind != "name" {
+		text = p.kind + ":" + text
+	}
+	return fmt.Sprintf("%s (%s:%d)", text, p.file, p.line)
+}
+
+// set makes a pattern of a line, or says why it is none. Whatever could match no
+// device is refused: its owner takes it for a protection.
+func (p *pattern) set(text string) (err error) {
+	p.kind, p.text = "name", strings.ToLower(text)
+	if kind, rest, ok := strings.Cut(p.text, ":"); ok {
+		p.kind, p.text = kind, input.Trim(rest)
+	}
+	switch {
+	case !utf8.ValidString(text):
+		return errNotUTF8(text)
+	case p.kind != "name" && p.kind != "tag" && p.kind != "group" && p.kind != "os":
+		return fmt.Errorf("%q is no pattern: only tag:, group: and os: may stand before a colon", text)
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return fmt.Errorf("%q has a tab or another control character: the file has one pattern a line, and no columns", text)
+	case p.kind == "name":
+		err = p.setName(text)
+	}
+	if err == nil && p.text == "" {
+		err = fmt.Errorf("%q names nothing", text)
+	}
+	p.glob = wildcard.Replace(p.text)
+	return err
+}
+
+func errNotUTF8(text string) error {
+	return fmt.Errorf("%q is not valid UTF-8: save the file as UTF-8", text)
+}
+
+// setName makes an id or a name of a line.
+func (p *pattern) setName(text string) error {
+	id, wrong := input.ID(text)
+	switch {
+	case id != "":
+		p.kind, p.text = "id", id
+		return nil
+	case wrong != "":
+		return errors.New(wrong)
+	case strings.Contains(text, "#"):
+		return fmt.Errorf("%q is neither an id nor a name: a comment has a line of its own, which begins with #", text)
+	case strings.ContainsAny(text, `,;"`):
+		return fmt.Errorf("%q is neither an id nor a name: the file has one pattern a line, and no columns", text)
+	case hasID(text):
+		return fmt.Errorf("%q has an id and more: the file has one pattern a line, and nothing behind it", text)
+	case strings.ContainsFunc(text, isUnseen):
+		return fmt.Errorf("%q has a character that is not seen: write the name anew", text)
+	case strings.HasPrefix(text, "."):
+		return fmt.Errorf("%q is the end of a name: *%s protects the devices of a domain", text, text)
+	}
+	p.text = full(text)
+	return nil
+}
+
+// hasID says whether a word of a text is an id, or was meant for one.
+func hasID(text string) bool {
+	for _, word := range strings.Fields(text) {
+		if id, wrong := input.ID(word); id+wrong != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// isUnseen knows the marks that are copied with a text from some windows and pages.
+func isUnseen(r rune) bool { return unicode.Is(unicode.Cf, r) }
+
+// wildcard leaves * and ? their meaning and takes it from the rest of what
+// path.Match knows, so that no pattern is a wrong one. A slash separates nothing
+// here, and becomes something else.
+var wildcard = strings.NewReplacer(`\`, `\\`, `[`, `\[`, "/", "\x00")
+
+func (p pattern) matches(s string) bool {
+	ok, _ := path.Match(p.glob, strings.ReplaceAll(strings.ToLower(s), "/", "\x00"))
+	return ok
+}
+
+// matchesName compares with the full name and with its first label.
+func (p pattern) matchesName(name string) bool {
+	return name != "" && (p.matches(full(name)) || p.matches(label(name)))
+}
+
+// covers says whether a pattern protects a device, by what is known of it: its
+// name in the list and, if d is not nil, its record.
+func (p pattern) covers(name string, d *Device) bool {
+	if p.kind == "name" {
+		return p.matchesName(name) || d != nil && p.matchesName(d.Name)
+	}
+	if d == nil {
+		return false
+	}
+	switch p.kind {
+	case "group":
+		return p.matches(d.Group)
+	case "os":
+		return p.matches(d.Platform)
+	}
+	for _, tag := range d.Tags {
+		if p.matches(tag) {
+			return true
+		}
+	}
+	return false
+}
