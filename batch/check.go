@@ -34,16 +34,12 @@ const (
 func (p *Plan) hold(l *checkpoint.Line) (why string) {
 	req := &p.Request
 	known, d := req.known(l.Device)
-	named := l.Name
-	if d != nil && l.Name == "" {
+	why, named := p.protected(l, d), l.Name
+	if d != nil && named == "" {
 		l.Name = d.Name
 	}
-	if by := req.Protect.Covers(l.Device, named, d); by != "" {
-		return heldProtected + ": by " + by
-	}
-	// Without any inventory the plan is refused as a whole.
-	if at, open := req.Protect.unjudged(l.Name != "", d != nil); open && req.Inventory != nil {
-		return fmt.Sprintf("%s: %v cannot be judged, since the inventory has no %s", heldPerhaps, at, lacking(d))
+	if why != "" {
+		return why
 	}
 	if d == nil {
 		if !known {
@@ -67,14 +63,6 @@ func (p *Plan) hold(l *checkpoint.Line) (why string) {
 		p.warn(warnPlatform, l, d.Platform)
 	}
 	return ""
-}
-
-// lacking is what the inventory does not have of a device that it should judge.
-func lacking(d *Device) string {
-	if d == nil {
-		return "such device"
-	}
-	return "name for it"
 }
 
 // known finds a device in the inventory; without an inventory all are known.

@@ -58,6 +58,8 @@ func TestCheck(t *testing.T) {
 	}
 	same := func(*Device) {}
 	tag, name := protecting(t, "tag:tier0"), protecting(t, "srv-*")
+	fullName, platform := protecting(t, "lap-*.fabrikam.com"), protecting(t, "os:windowsserver*")
+	fullAt := fullName.others[0].String()
 	tagAt, nameAt := tag.others[0].String(), name.others[0].String()
 	for _, tc := range []struct {
 		reason    string
@@ -97,6 +99,13 @@ func TestCheck(t *testing.T) {
 			"perhaps protected: " + nameAt + " cannot be judged, since the inventory has no such device", ""},
 		{"its name is not known to anybody", "", known(func(d *Device) { d.Name = "" }), Request{Protect: name}, heldPerhaps,
 			"perhaps protected: " + nameAt + " cannot be judged, since the inventory has no name for it", ""},
+		{"its full name is not known to anybody", "lap-0001", known(func(d *Device) { d.Name = "lap-0001" }), Request{Protect: fullName}, heldPerhaps,
+			"perhaps protected: " + fullAt + ` cannot be judged, since "lap-0001" is no full name`, ""},
+		{"not in the inventory, and its full name is not known", "LAP-0001", nil, Request{Protect: fullName}, heldPerhaps,
+			"perhaps protected: " + fullAt + ` cannot be judged, since "lap-0001" is no full name`, ""},
+		{"its full name is in the inventory", "lap-0001", known(same), Request{Protect: fullName}, "", "", ""},
+		{"its platform is not known", "", known(func(d *Device) { d.Platform = "" }), Request{Protect: platform}, heldPerhaps,
+			"perhaps protected: " + platform.others[0].String() + " cannot be judged, since the inventory has no platform for it", ""},
 		{"not in the inventory, and only ids are protected", "", nil, Request{Protect: protecting(t, device("other"))}, "", "", warnUnknown},
 		{"accepted in another batch", "", known(same), Request{Elsewhere: map[string]checkpoint.Busy{id: {Batch: "old", Status: checkpoint.Accepted}}},
 			heldBefore, `accepted before, in batch "old"`, ""},
@@ -165,9 +174,13 @@ func TestHeldStaysWhatItWas(t *testing.T) {
 			t.Errorf("%s and protected: to do %d, changed %v, held %v; want it left as it is", status, p.ToDo, p.Changed(), p.Held)
 		}
 	}
+	// What is in doubt can be called again, so it is judged like what is to do.
 	doubt := []checkpoint.Task{{N: 3, Position: 1, File: "list.csv", Line: 2, Device: id, Comment: "retired", Status: checkpoint.InDoubt, Attempt: 7}}
 	if p := planOf(t, text, checkpoint.Batch{ID: 1}, doubt, Request{Protect: protect}); p.InDoubt != 1 || p.keep[3] == "" {
 		t.Errorf("in doubt and protected: in doubt %d, keep %v; want it looked up and not called again", p.InDoubt, p.keep)
+	}
+	if stop := planOf(t, text, checkpoint.Batch{ID: 1}, doubt, Request{Protect: protecting(t, "tag:x")}).Refused(); stop == nil {
+		t.Error("in doubt, and perhaps protected: not refused without the inventory")
 	}
 }
 

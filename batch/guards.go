@@ -37,12 +37,8 @@ func (p *Plan) Refused() *Stop {
 		return stop
 	}
 	req := &p.Request
-	if at, open := req.Protect.unjudged(p.unnamed == "", false); open && req.Inventory == nil && p.ToDo > 0 {
-		why := fmt.Sprintf("--protect: %v cannot be judged without the inventory", at)
-		if at.kind == "name" {
-			why += fmt.Sprintf(": the list has no name for the device at %s", p.unnamed)
-		}
-		return &Stop{Why: why, Code: CodeUsage, Hint: "leave --no-inventory out, or take the pattern out; nothing was sent"}
+	if p.unjudged != "" {
+		return &Stop{Why: "--protect: " + p.unjudged, Code: CodeUsage, Hint: "leave --no-inventory out, or take the pattern out; nothing was sent"}
 	}
 	if req.RecentlySeen > 0 && req.Inventory == nil && p.ToDo > 0 {
 		return &Stop{Why: "--recently-seen cannot be judged without the inventory", Code: CodeUsage,

@@ -22,14 +22,7 @@ func onboarded(n int) *Inventory {
 }
 
 func TestRefused(t *testing.T) {
-	tag, err := ReadProtection([]string{protectFile(t, "tag:tier0")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, err := ReadProtection([]string{protectFile(t, "\nsrv-*")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	tag, name := protecting(t, "tag:tier0"), protecting(t, "\nsrv-*")
 	for _, tc := range []struct {
 		reason  string
 		devices int
@@ -50,6 +43,9 @@ func TestRefused(t *testing.T) {
 		{"a tag without an inventory", 1, "", Request{Protect: tag}, "protect.txt:1) cannot be judged without the inventory"},
 		{"a tag with one", 1, "", Request{Protect: tag, Inventory: onboarded(1)}, ""},
 		{"a name that the list lacks", 1, "", Request{Protect: name}, "the list has no name for the device at list.csv:2"},
+		{"a name that is none", 0, "MachineId,DeviceName,Comment\n" + device("a") + ",-,x\n", Request{Protect: name}, "the list has no name for the device at list.csv:2"},
+		{"a full name, of which the list has a part", 0, "MachineId,DeviceName,Comment\n" + device("a") + ",DC01,x\n", Request{Protect: protecting(t, "dc*.contoso.com")},
+			`protect.txt:1) cannot be judged without the inventory: the list has no full name for the device at list.csv:2, only "dc01"`},
 		{"a name that the list has", 0, "MachineId,DeviceName,Comment\n" + device("a") + ",lap-1,x\n", Request{Protect: name}, ""},
 		{"a name that the list has and that is protected", 0, "MachineId,DeviceName,Comment\n" + device("a") + ",srv-1,x\n", Request{Protect: name}, ""},
 		{"when devices were seen, without an inventory", 1, "", Request{RecentlySeen: time.Hour}, "--recently-seen cannot be judged without the inventory"},

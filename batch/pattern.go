@@ -13,11 +13,12 @@ import (
 
 // pattern is one line of a protect file.
 type pattern struct {
-	file string
-	line int
-	kind string // id, name, tag, group, os
-	text string // lower case; a name as names are compared
-	glob string // as path.Match takes it
+	file   string
+	line   int
+	kind   string   // id, name, tag, group, os
+	text   string   // lower case; a name as names are compared
+	glob   string   // as path.Match takes it
+	begins []string // of a full name: what a name may be that lacks a domain, with a dot behind it
 }
 
 // String is where a pattern stands and what it is.
@@ -78,6 +79,7 @@ func (p *pattern) setName(text string) error {
 		return fmt.Errorf("%q is the end of a name: *%s protects the devices of a domain", text, text)
 	}
 	p.text = full(text)
+	p.begin()
 	return nil
 }
 
@@ -99,35 +101,108 @@ func isUnseen(r rune) bool { return unicode.Is(unicode.Cf, r) }
 // here, and becomes something else.
 var wildcard = strings.NewReplacer(`\`, `\\`, `[`, `\[`, "/", "\x00")
 
-func (p pattern) matches(s string) bool {
-	ok, _ := path.Match(p.glob, strings.ReplaceAll(strings.ToLower(s), "/", "\x00"))
+func (p pattern) matches(s string) bool { return match(p.glob, s) }
+
+func match(glob, s string) bool {
+	ok, _ := path.Match(glob, strings.ReplaceAll(strings.ToLower(s), "/", "\x00"))
 	return ok
 }
 
-// matchesName compares with the full name and with its first label.
-func (p pattern) matchesName(name string) bool {
-	return name != "" && (p.matches(full(name)) || p.matches(label(name)))
+// begin finds the beginnings of a full name that can match a first label and the
+// dot behind it: those up to that dot, or up to a wildcard that may stand for it.
+func (p *pattern) begin() {
+	dot := strings.IndexByte(p.text, '.')
+	for i := 0; i <= dot; i++ {
+		if strings.IndexByte(".*?", p.text[i]) >= 0 {
+			p.begins = append(p.begins, wildcard.Replace(p.text[:i+1]))
+		}
+	}
 }
 
-// covers says whether a pattern protects a device, by what is known of it: its
-// name in the list and, if d is not nil, its record.
-func (p pattern) covers(name string, d *Device) bool {
-	if p.kind == "name" {
-		return p.matchesName(name) || d != nil && p.matchesName(d.Name)
-	}
-	if d == nil {
-		return false
-	}
-	switch p.kind {
-	case "group":
-		return p.matches(d.Group)
-	case "os":
-		return p.matches(d.Platform)
+// answer is what a pattern says of a device.
+type answer int
+
+const (
+	no   answer = iota
+	yes         // it protects the device
+	open        // what is known of the device does not say
+)
+
+// judge says whether a pattern protects a device, by what is known of it: its
+// names and, if d is not nil, its record. Where a name without a domain leaves that
+// open, short is that name.
+func (p pattern) judge(names []string, d *Device) (a answer, short string) {
+	switch {
+	case p.kind == "name":
+		return p.judgeNames(names)
+	case d == nil:
+		return open, ""
+	case p.kind == "group":
+		return p.answer(d.Group), ""
+	case p.kind == "os" && d.Platform == "":
+		return open, "" // every device has one
+	case p.kind == "os":
+		return p.answer(d.Platform), ""
 	}
 	for _, tag := range d.Tags {
 		if p.matches(tag) {
+			return yes, ""
+		}
+	}
+	return no, ""
+}
+
+func (p pattern) answer(s string) answer {
+	if p.matches(s) {
+		return yes
+	}
+	return no
+}
+
+// judgeNames compares with full names and with their first labels. A name without
+// a domain leaves a full one open that may be its own, unless the domain is known.
+func (p pattern) judgeNames(names []string) (a answer, short string) {
+	a = open
+	for _, name := range names {
+		if name != "" && (p.matches(full(name)) || p.matches(label(name))) {
+			return yes, ""
+		}
+		if isName(name) {
+			a = no
+		}
+	}
+	for _, name := range names {
+		if isName(name) && p.mayBegin(name) && !anyDomain(names, label(name)) {
+			return open, full(name)
+		}
+	}
+	return a, ""
+}
+
+// mayBegin says whether a pattern may match a name with some domain behind it.
+func (p pattern) mayBegin(name string) bool {
+	for _, glob := range p.begins {
+		if match(glob, label(name)+".") {
 			return true
 		}
 	}
 	return false
+}
+
+// anyDomain says whether one of the names has this first label and a domain.
+func anyDomain(names []string, first string) bool {
+	for _, name := range names {
+		if label(name) == first && full(name) != first {
+			return true
+		}
+	}
+	return false
+}
+
+// noNames are what programs write where they know no name.
+var noNames = map[string]bool{"n/a": true, "none": true, "null": true, "unknown": true}
+
+// isName says whether a name can tell a device from others.
+func isName(name string) bool {
+	return strings.ContainsFunc(name, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }) && !noNames[full(name)]
 }

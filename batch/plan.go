@@ -65,16 +65,16 @@ type Plan struct {
 	Bad      int // all of them
 	Told     int // of these, those that Problems tells of in one
 
-	round   round
-	todo    hash.Hash // of what is to be done and looked up
-	changes lines
-	tasks   []checkpoint.TaskChange // what changes beside the lines
-	keep    map[int64]string        // why a task in doubt is not to be called again
-	unnamed string                  // where the first device stands that has no name
-	open    int                     // devices that were to be taken up again and have an open action
-	anew    int                     // devices to do that were not pending before
-	silent  int                     // lines that lack nothing but a comment
-	spoken  bool                    // some line has a comment
+	round    round
+	todo     hash.Hash // of what is to be done and looked up
+	changes  lines
+	tasks    []checkpoint.TaskChange // what changes beside the lines
+	keep     map[int64]string        // why a task in doubt is not to be called again
+	unjudged string                  // what of --protect is open without an inventory
+	open     int                     // devices that were to be taken up again and have an open action
+	anew     int                     // devices to do that were not pending before
+	silent   int                     // lines that lack nothing but a comment
+	spoken   bool                    // some line has a comment
 }
 
 // lister is a list or several, read as one.
@@ -296,9 +296,6 @@ func (p *Plan) device(l *checkpoint.Line, old *checkpoint.Task, known bool) {
 	}
 	if known && old.Comment != l.Comment {
 		p.Recomment++
-	}
-	if p.unnamed == "" && l.Name == "" {
-		p.unnamed = fmt.Sprintf("%s:%d", l.File, l.Line)
 	}
 	p.ToDo++
 	p.remember('!', l.N)

@@ -82,20 +82,25 @@ func (p *Protection) add(at pattern) {
 	}
 }
 
-// Covers finds the pattern that protects a device, in words; empty if none does.
-func (p *Protection) Covers(id, name string, d *Device) string {
+// judge says what the patterns say of a device, by its id, its names and its record
+// in the inventory, if d is not nil, and which one says it. One that protects it
+// counts before one that leaves it open. short is as of pattern.judge.
+func (p *Protection) judge(id string, names []string, d *Device) (a answer, at pattern, short string) {
 	if p == nil {
-		return ""
+		return no, at, ""
 	}
 	if at, ok := p.ids[id]; ok {
-		return at.String()
+		return yes, at, ""
 	}
-	for _, at := range p.others {
-		if at.covers(name, d) {
-			return at.String()
+	for _, other := range p.others {
+		switch says, name := other.judge(names, d); {
+		case says == yes:
+			return yes, other, ""
+		case says == open && a == no:
+			a, at, short = open, other, name
 		}
 	}
-	return ""
+	return a, at, short
 }
 
 // Idle are the patterns that protect no device of the inventory, in words: the
@@ -111,23 +116,9 @@ func (p *Protection) Idle(inv *Inventory) (idle []string) {
 	}
 	slices.Sort(idle)
 	for _, at := range p.others {
-		if !slices.ContainsFunc(inv.devices, func(d Device) bool { return at.covers("", &d) }) {
+		if !slices.ContainsFunc(inv.devices, func(d Device) bool { a, _ := at.judge([]string{d.Name}, &d); return a == yes }) {
 			idle = append(idle, at.String())
 		}
 	}
 	return idle
-}
-
-// unjudged finds a pattern of which nobody can say whether it protects a device:
-// nothing but the inventory judges most of them, and a name takes a name.
-func (p *Protection) unjudged(named, inInventory bool) (at pattern, ok bool) {
-	if p == nil {
-		return at, false
-	}
-	for _, at := range p.others {
-		if at.kind != "name" && !inInventory || at.kind == "name" && !named {
-			return at, true
-		}
-	}
-	return at, false
 }

@@ -23,59 +23,89 @@ func protectFile(t *testing.T, text string) string {
 func TestProtection(t *testing.T) {
 	const id = "d47fbcac0d737d0472e11432e0f43692293e8138"
 	server := &Device{Name: "SRV-0004.contoso.com", Platform: "WindowsServer2019", Group: "Tier 0/DC", Tags: []string{"decom", "Crown Jewels"}}
+	bare := &Device{Name: "srv-0004"}
 	for _, tc := range []struct {
 		reason  string
 		pattern string
-		id      string
-		name    string
+		names   string // of its lines, with spaces between them
 		device  *Device
-		want    bool
+		want    answer
 	}{
-		{"an id", id, id, "", nil, true},
-		{"an id in upper case", strings.ToUpper(id), id, "", nil, true},
-		{"an id with what was copied with it", "\u00a0" + id + "\u200b", id, "", nil, true},
-		{"an id after a second byte order mark", "\ufeff" + id, id, "", nil, true},
-		{"another id", id, device("other"), "", nil, false},
-		{"a name in the list, without case", "srv-0004", id, "SRV-0004", nil, true},
-		{"a short pattern, a full name", "srv-0004", id, "srv-0004.contoso.com", nil, true},
-		{"a full pattern, a short name", "srv-0004.contoso.com", id, "srv-0004", nil, false},
-		{"the inventory has the full name", "srv-0004.contoso.com", id, "srv-0004", server, true},
-		{"a list's name that is made up does not hide the inventory's", "srv-*", id, "lap-0001", server, true},
-		{"a wildcard at the end", "srv-*", id, "srv-0004", nil, true},
-		{"a wildcard in the middle", "srv-*4", id, "srv-0004", nil, true},
-		{"a wildcard for one character", "srv-000?", id, "srv-0004", nil, true},
-		{"a pattern is the whole name", "srv", id, "srv-0004", nil, false},
-		{"a domain", "*.contoso.com", id, "srv-0004.contoso.com", nil, true},
-		{"a domain before the name", "srv-0004", id, `CONTOSO\SRV-0004$`, nil, true},
-		{"a domain before the pattern", `CONTOSO\SRV-0004`, id, "srv-0004.contoso.com", nil, true},
-		{"the account of a computer", "SRV-0004$", id, "srv-0004", nil, true},
-		{"a dot behind the pattern", "srv-0004.contoso.com.", id, "SRV-0004.contoso.com", nil, true},
-		{"a name with what was copied with it", "srv-0004", id, "srv-0004\u200b", nil, true},
-		{"everything", "*", id, "srv-0004", nil, true},
-		{"everything, but nothing is known", "*", id, "", nil, false},
-		{"a bracket is no class", "srv-[0]004", id, "srv-0004", nil, false},
-		{"a tag", "tag:crown jewels", id, "", server, true},
-		{"a tag with a wildcard", "TAG: crown*", id, "", server, true},
-		{"a tag is no name", "decom", id, "", server, false},
-		{"a group with a slash", "group:tier 0/*", id, "", server, true},
-		{"a platform", "os:WindowsServer*", id, "", server, true},
-		{"another platform", "os:Windows11", id, "", server, false},
-		{"a tag of a device that the inventory does not have", "tag:*", id, "srv-0004", nil, false},
-		{"a comment", "# srv-*\nx", id, "srv-0004", nil, false},
-		{"a comment behind spaces", " \t # srv-*\nx", id, "srv-0004", nil, false},
-		{"a tag with # in it", "tag:Tier #0", id, "", &Device{Tags: []string{"Tier #0"}}, true},
-		{"a tag with # in it is that tag alone", "tag:Tier #0", id, "", &Device{Tags: []string{"Tier"}}, false},
-		{"a group with # in it", "group:Servers #1", id, "", &Device{Group: "servers #1"}, true},
-		{"a tag that begins with #", "tag:#keep", id, "", &Device{Tags: []string{"#keep"}}, true},
+		{"an id", id, "", nil, yes},
+		{"an id in upper case", strings.ToUpper(id), "", nil, yes},
+		{"an id with what was copied with it", "\u00a0" + id + "\u200b", "", nil, yes},
+		{"an id after a second byte order mark", "\ufeff" + id, "", nil, yes},
+		{"another id", device("other"), "", nil, no},
+		{"a name in the list, without case", "srv-0004", "SRV-0004", nil, yes},
+		{"a short pattern, a full name", "srv-0004", "srv-0004.contoso.com", nil, yes},
+		{"a full pattern, a short name", "srv-0004.contoso.com", "srv-0004", nil, open},
+		{"a full pattern, another short name", "srv-0004.contoso.com", "srv-00041", nil, no},
+		{"a full pattern, another domain", "srv-0004.contoso.com", "srv-0004.fabrikam.com", nil, no},
+		{"a full pattern with a wildcard, a short name", "srv-*.contoso.com", "srv-0004", nil, open},
+		{"a full pattern with a wildcard, another short name", "srv-*.contoso.com", "lap-0004", nil, no},
+		{"a wildcard that may stand for the dot", "srv*.com", "srv-0004", nil, open},
+		{"a domain, a short name", "*.contoso.com", "srv-0004", nil, open},
+		{"a domain after a backslash is no full name", "srv-0004.contoso.com", `CONTOSO\SRV-0004`, nil, open},
+		{"the inventory has the full name", "srv-0004.contoso.com", "srv-0004", server, yes},
+		{"the inventory has the full name, and it is another", "srv-0004.fabrikam.com", "srv-0004", server, no},
+		{"the inventory has the short name alone", "srv-0004.contoso.com", "", bare, open},
+		{"the list has the full name", "srv-0004.fabrikam.com", "srv-0004.contoso.com", bare, no},
+		{"the full name of something else", "srv-0004.contoso.com", "lap-0001.contoso.com", bare, open},
+		{"a list's name that is made up does not hide the inventory's", "srv-*", "lap-0001", server, yes},
+		{"nor does one line's name hide another's", "srv-*", "lap-0001 srv-0004", nil, yes},
+		{"a wildcard at the end", "srv-*", "srv-0004", nil, yes},
+		{"a wildcard in the middle", "srv-*4", "srv-0004", nil, yes},
+		{"a wildcard for one character", "srv-000?", "srv-0004", nil, yes},
+		{"a pattern is the whole name", "srv", "srv-0004", nil, no},
+		{"a domain", "*.contoso.com", "srv-0004.contoso.com", nil, yes},
+		{"a domain before the name", "srv-0004", `CONTOSO\SRV-0004$`, nil, yes},
+		{"a domain before the pattern", `CONTOSO\SRV-0004`, "srv-0004.contoso.com", nil, yes},
+		{"the account of a computer", "SRV-0004$", "srv-0004", nil, yes},
+		{"a dot behind the pattern", "srv-0004.contoso.com.", "SRV-0004.contoso.com", nil, yes},
+		{"a name with what was copied with it", "srv-0004", "srv-0004\u200b", nil, yes},
+		{"everything", "*", "srv-0004", nil, yes},
+		{"everything, but nothing is known", "*", "", nil, open},
+		{"a name, and nothing is known", "srv-*", "", &Device{}, open},
+		{"what stands for no name", "srv-*", "-", nil, open},
+		{"what programs write for no name", "srv-*", "N/A", nil, open},
+		{"a bracket is no class", "srv-[0]004", "srv-0004", nil, no},
+		{"a tag", "tag:crown jewels", "", server, yes},
+		{"a tag with a wildcard", "TAG: crown*", "", server, yes},
+		{"a tag is no name", "decom", "", server, no},
+		{"a tag that it does not have", "tag:x", "", server, no},
+		{"no tag, and that is known", "tag:*", "", bare, no},
+		{"a group with a slash", "group:tier 0/*", "", server, yes},
+		{"no group, and that is known", "group:tier*", "", bare, no},
+		{"a platform", "os:WindowsServer*", "", server, yes},
+		{"another platform", "os:Windows11", "", server, no},
+		{"a platform that is not known", "os:WindowsServer*", "", bare, open},
+		{"a tag of a device that the inventory does not have", "tag:*", "srv-0004", nil, open},
+		{"a group of one", "group:x", "srv-0004", nil, open},
+		{"a platform of one", "os:x", "srv-0004", nil, open},
+		{"a comment", "# srv-*\nx", "srv-0004", nil, no},
+		{"a comment behind spaces", " \t # srv-*\nx", "srv-0004", nil, no},
+		{"a tag with # in it", "tag:Tier #0", "", &Device{Tags: []string{"Tier #0"}}, yes},
+		{"a tag with # in it is that tag alone", "tag:Tier #0", "", &Device{Tags: []string{"Tier"}}, no},
+		{"a group with # in it", "group:Servers #1", "", &Device{Group: "servers #1"}, yes},
+		{"a tag that begins with #", "tag:#keep", "", &Device{Tags: []string{"#keep"}}, yes},
+		{"a tag with a joiner in it", "tag:\U0001f469\u200d\U0001f4bb", "", &Device{Tags: []string{"\U0001f469\u200d\U0001f4bb"}}, yes},
+		{"one is open, and another one protects", "srv-0004.contoso.com\ntag:x\nsrv-*", "srv-0004", nil, yes},
 	} {
 		p, err := ReadProtection([]string{protectFile(t, "\r\n"+tc.pattern+"\r\n")})
 		if err != nil {
 			t.Errorf("%s: ReadProtection(%q) = %v", tc.reason, tc.pattern, err)
 			continue
 		}
-		if got := p.Covers(tc.id, tc.name, tc.device); (got != "") != tc.want {
-			t.Errorf("%s: pattern %q: Covers(%q, %q, %+v) = %q; want covered %v", tc.reason, tc.pattern, tc.id, tc.name, tc.device, got, tc.want)
+		names := strings.Fields(tc.names)
+		if tc.device != nil {
+			names = append(names, tc.device.Name)
 		}
+		if got, at, short := p.judge(id, names, tc.device); got != tc.want {
+			t.Errorf("%s: pattern %q: judge(%q, %+v) = %d by %v, %q; want %d", tc.reason, tc.pattern, names, tc.device, got, at, short, tc.want)
+		}
+	}
+	if got, _, _ := (*Protection)(nil).judge(id, nil, nil); got != no {
+		t.Errorf("no protection answers %d", got)
 	}
 }
 
@@ -114,6 +144,12 @@ func TestProtectionWrong(t *testing.T) {
 	}
 }
 
+// covers says whether a name alone makes a device protected.
+func covers(p *Protection, name string) bool {
+	a, _, _ := p.judge("", []string{name}, nil)
+	return a == yes
+}
+
 // TestProtectionUTF16 reads what PowerShell's > writes.
 func TestProtectionUTF16(t *testing.T) {
 	text, err := unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewEncoder().String("srv-*\r\n")
@@ -121,7 +157,7 @@ func TestProtectionUTF16(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, err := ReadProtection([]string{protectFile(t, text)})
-	if err != nil || p.Covers("", "srv-1", nil) == "" {
+	if err != nil || !covers(p, "srv-1") {
 		t.Errorf("ReadProtection of UTF-16 = %+v, %v; want srv-* to be read", p, err)
 	}
 }
@@ -147,7 +183,7 @@ func TestProtectionFile(t *testing.T) {
 // read.
 func TestProtectionCR(t *testing.T) {
 	p, err := ReadProtection([]string{protectFile(t, "srv-1\rsrv-2\r")})
-	if err == nil && (p.Covers("", "srv-1", nil) == "" || p.Covers("", "srv-2", nil) == "") {
+	if err == nil && !(covers(p, "srv-1") && covers(p, "srv-2")) {
 		t.Errorf("ReadProtection = %+v; want both lines or a refusal", p.all)
 	}
 }
@@ -166,28 +202,5 @@ func TestProtectionIdle(t *testing.T) {
 	}
 	if got := p.Idle(nil); got != nil {
 		t.Errorf("Idle without an inventory = %q; want none", got)
-	}
-}
-
-func TestUnjudged(t *testing.T) {
-	for _, tc := range []struct {
-		reason, pattern          string
-		named, inInventory, want bool
-	}{
-		{"an id is in every list", "d47fbcac0d737d0472e11432e0f43692293e8138", false, false, false},
-		{"a name, and the list has it", "srv-*", true, false, false},
-		{"a name, and the list lacks it", "srv-*", false, false, true},
-		{"a name that the inventory lacks, too", "srv-*", false, true, true},
-		{"a tag", "tag:x", true, false, true},
-		{"a group", "group:x", true, false, true},
-		{"a platform", "os:x", true, false, true},
-		{"a tag, and the inventory has the device", "tag:x", false, true, false},
-	} {
-		if _, got := protecting(t, tc.pattern).unjudged(tc.named, tc.inInventory); got != tc.want {
-			t.Errorf("%s: unjudged(%v, %v) with %q = %v; want %v", tc.reason, tc.named, tc.inInventory, tc.pattern, got, tc.want)
-		}
-	}
-	if _, got := (*Protection)(nil).unjudged(false, false); got {
-		t.Error("no protection leaves something open")
 	}
 }

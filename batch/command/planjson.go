@@ -15,8 +15,8 @@ const planFields = `  batch, new, list, listDigest, lines, notes
   canary     of these, those that go first; 0: all at once
   inDoubt    devices that are looked up first
   duplicate, invalid
-  held       kind of reason → count, first: protected, other name, merged,
-             not onboarded, recently seen, accepted before
+  held       kind of reason → count, first: protected, perhaps protected,
+             other name, merged, not onboarded, recently seen, accepted before
   warned     kind of doubt → count, first: not in the inventory, doubtful
              platform, in flight or in doubt in another batch
   done       status → count, of earlier runs of the batch

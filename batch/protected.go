@@ -1,0 +1,50 @@
+package batch
+
+import (
+	"fmt"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/input"
+)
+
+// protected says why --protect holds a device back, empty if it does not. What
+// cannot be judged without any inventory is left to Refused.
+func (p *Plan) protected(l *checkpoint.Line, d *Device) (why string) {
+	req := &p.Request
+	if req.Protect == nil {
+		return ""
+	}
+	names := []string{l.Name}
+	if d != nil {
+		names = append(names, d.Name)
+	}
+	a, at, short := req.Protect.judge(l.Device, names, d)
+	switch {
+	case a == yes:
+		return fmt.Sprintf("%s: by %v", heldProtected, at)
+	case a == open && req.Inventory != nil:
+		return fmt.Sprintf("%s: %v cannot be judged, since %s", heldPerhaps, at, lacking(at, short, d))
+	case a == open && p.unjudged == "":
+		p.unjudged = fmt.Sprintf("%v cannot be judged without the inventory", at)
+		switch {
+		case short != "":
+			p.unjudged += fmt.Sprintf(": the list has no full name for the device at %s:%d, only %s", l.File, l.Line, input.Quote(short))
+		case at.kind == "name":
+			p.unjudged += fmt.Sprintf(": the list has no name for the device at %s:%d", l.File, l.Line)
+		}
+	}
+	return ""
+}
+
+// lacking is what would be needed to judge a device by a pattern.
+func lacking(at pattern, short string, d *Device) string {
+	switch {
+	case short != "":
+		return input.Quote(short) + " is no full name"
+	case d == nil:
+		return "the inventory has no such device"
+	case at.kind == "os":
+		return "the inventory has no platform for it"
+	}
+	return "the inventory has no name for it"
+}
