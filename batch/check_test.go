@@ -58,7 +58,7 @@ func TestCheck(t *testing.T) {
 	}
 	same := func(*Device) {}
 	tag, name := protecting(t, "tag:tier0"), protecting(t, "srv-*")
-	fullName, platform := protecting(t, "lap-*.fabrikam.com"), protecting(t, "os:windowsserver*")
+	fullName, platform, old := protecting(t, "lap-*.fabrikam.com"), protecting(t, "os:windowsserver*"), protecting(t, device("old"))
 	fullAt := fullName.others[0].String()
 	tagAt, nameAt := tag.others[0].String(), name.others[0].String()
 	for _, tc := range []struct {
@@ -106,6 +106,12 @@ func TestCheck(t *testing.T) {
 		{"its full name is in the inventory", "lap-0001", known(same), Request{Protect: fullName}, "", "", ""},
 		{"its platform is not known", "", known(func(d *Device) { d.Platform = "" }), Request{Protect: platform}, heldPerhaps,
 			"perhaps protected: " + platform.others[0].String() + " cannot be judged, since the inventory has no platform for it", ""},
+		{"a protected record was merged into it", "lap-0001", append(known(same), Device{ID: device("old"), MergedInto: id}), Request{Protect: old}, heldProtected,
+			"protected: by " + old.ids[device("old")].String() + ", whose record was merged into this one", ""},
+		{"and that one after another, and they name each other", "lap-0001", append(known(same), Device{ID: device("old"), MergedInto: device("older")},
+			Device{ID: device("older"), MergedInto: id}, Device{ID: id, MergedInto: device("old")}), Request{Protect: old}, heldProtected,
+			"protected: by " + old.ids[device("old")].String() + ", whose record was merged into this one", ""},
+		{"a protected record was merged into another", "lap-0001", append(known(same), Device{ID: device("old"), MergedInto: device("other")}), Request{Protect: old}, "", "", ""},
 		{"not in the inventory, and only ids are protected", "", nil, Request{Protect: protecting(t, device("other"))}, "", "", warnUnknown},
 		{"accepted in another batch", "", known(same), Request{Elsewhere: map[string]checkpoint.Busy{id: {Batch: "old", Status: checkpoint.Accepted}}},
 			heldBefore, `accepted before, in batch "old"`, ""},

@@ -70,6 +70,7 @@ type Plan struct {
 	changes  lines
 	tasks    []checkpoint.TaskChange // what changes beside the lines
 	keep     map[int64]string        // why a task in doubt is not to be called again
+	heirs    map[string]pattern      // records that stand for protected ones
 	unjudged string                  // what of --protect is open without an inventory
 	open     int                     // devices that were to be taken up again and have an open action
 	anew     int                     // devices to do that were not pending before
@@ -104,6 +105,7 @@ func Draft(list lister, name string, req Request) (*Plan, error) {
 
 func newPlan(list lister, name string, req Request) *Plan {
 	return &Plan{Request: req, List: name, Columns: list.Columns(),
+		heirs: req.Protect.heirs(req.Inventory),
 		todo: sha256.New(), Held: map[string]*Tally{}, Warned: map[string]*Tally{}, Done: map[checkpoint.Status]int{}, keep: map[int64]string{}}
 }
 

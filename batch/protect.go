@@ -3,6 +3,7 @@ package batch
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -101,6 +102,24 @@ func (p *Protection) judge(id string, names []string, d *Device) (a answer, at p
 		}
 	}
 	return a, at, short
+}
+
+// heirs are the records that protected ones were merged into, with the pattern of
+// those: they are the same devices.
+func (p *Protection) heirs(inv *Inventory) map[string]pattern {
+	if p == nil || inv == nil {
+		return nil
+	}
+	found := map[string]pattern{}
+	for _, id := range slices.Sorted(maps.Keys(p.ids)) {
+		for d, ok := inv.Find(id); ok && d.MergedInto != ""; d, ok = inv.Find(d.MergedInto) {
+			if _, known := found[d.MergedInto]; known {
+				break // from there on, too; and records that name each other end here
+			}
+			found[d.MergedInto] = p.ids[id]
+		}
+	}
+	return found
 }
 
 // Idle are the patterns that protect no device of the inventory, in words: the

@@ -14,6 +14,9 @@ func (p *Plan) protected(l *checkpoint.Line, d *Device) (why string) {
 	if req.Protect == nil {
 		return ""
 	}
+	if at, ok := p.heirs[l.Device]; ok {
+		return fmt.Sprintf("%s: by %v, whose record was merged into this one", heldProtected, at)
+	}
 	names := []string{l.Name}
 	if d != nil {
 		names = append(names, d.Name)
