@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -12,15 +13,18 @@ import (
 )
 
 // lines keeps the lines that a plan changes, in about 30 bytes each beside their
-// texts: a list of a million lines is planned in memory, and as values, each with
-// strings of its own, they would take several times as much.
+// texts, the first ones in memory and the others in a file: a list may have a million
+// lines, and each of them as many columns as its owner likes.
 //
 // A line is written as its numbers, each as the difference to the line before
 // (varints), its device, and its texts, each with its length before it. A device
 // is a zero and the 20 bytes of its id, or what stood in the list, with its length
 // plus one before it.
 type lines struct {
-	blocks [][]byte
+	blocks spool
+	block  []byte // the last one, which is being filled
+	size   int    // of a block; 0: lineBlock
+	err    error  // the first of keeping one: from there on there are none
 	files  []string
 	n      int
 	none   bool // keep nothing
@@ -37,15 +41,16 @@ const lineBlock = 1 << 18
 
 // add keeps a line.
 func (ls *lines) add(l *checkpoint.Line) {
-	if ls.none {
+	if ls.none || ls.err != nil {
 		return
 	}
 	ls.buf = ls.encode(ls.buf[:0], l)
-	if n := len(ls.blocks); n == 0 || len(ls.blocks[n-1])+len(ls.buf) > lineBlock {
-		ls.blocks = append(ls.blocks, make([]byte, 0, max(lineBlock, len(ls.buf))))
+	if n := len(ls.block); n > 0 && n+len(ls.buf) > cmp.Or(ls.size, lineBlock) {
+		if ls.block, ls.err = ls.blocks.add(ls.block); ls.err != nil {
+			return
+		}
 	}
-	block := &ls.blocks[len(ls.blocks)-1]
-	*block = append(*block, ls.buf...)
+	ls.block = append(ls.block, ls.buf...)
 	ls.n++
 	ls.mark(l)
 }
@@ -112,8 +117,11 @@ func appendDevice(b []byte, device string) []byte {
 
 // each gives the lines back in their order, until fn returns an error.
 func (ls *lines) each(fn func(*checkpoint.Line) error) error {
+	if ls.err != nil {
+		return ls.err
+	}
 	var at numbers
-	for _, block := range ls.blocks {
+	decode := func(block []byte) error {
 		for r := lineReader(block); len(r) > 0; {
 			at = numbers{at.n + r.difference(), at.position + r.difference(), at.file + r.difference(), at.line + r.difference()}
 			l := checkpoint.Line{N: at.n, Position: at.position, File: ls.files[at.file], Line: int(at.line),
@@ -128,8 +136,18 @@ func (ls *lines) each(fn func(*checkpoint.Line) error) error {
 				return err
 			}
 		}
+		return nil
 	}
-	return nil
+	if err := ls.blocks.each(decode); err != nil {
+		return err
+	}
+	return decode(ls.block)
+}
+
+// close drops the lines. How many there were and their sum stay.
+func (ls *lines) close() error {
+	ls.block = nil
+	return ls.blocks.close()
 }
 
 // parts gives the lines back in parts of at most so many. fn keeps none of them.

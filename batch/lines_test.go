@@ -1,6 +1,10 @@
 package batch
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -9,7 +13,8 @@ import (
 	"mde-offboard/batch/checkpoint"
 )
 
-// TestLines writes any lines and reads them again, in parts of any size.
+// TestLines writes any lines and reads them again, in parts of any size, with any
+// number of them in a file.
 func TestLines(t *testing.T) {
 	text := rapid.StringOfN(rapid.RuneFrom([]rune("aé\x00\"\n7f")), 0, 5, -1)
 	line := rapid.Custom(func(t *rapid.T) checkpoint.Line {
@@ -25,7 +30,8 @@ func TestLines(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		want := rapid.SliceOfN(line, 0, 20).Draw(t, "lines")
-		var ls lines
+		ls := lines{size: rapid.IntRange(1, 200).Draw(t, "size"), blocks: spool{most: rapid.IntRange(1, 5).Draw(t, "blocks")}}
+		defer ls.close()
 		for i := range want {
 			ls.add(&want[i])
 		}
@@ -61,5 +67,37 @@ func TestLinesLong(t *testing.T) {
 		return nil
 	}); err != nil || n != 3 {
 		t.Errorf("lines.each gave %d lines, %v; want 3", n, err)
+	}
+}
+
+// TestLongPlan plans more than is kept in memory: the rest is in a file that leaves
+// nothing behind, and where there is no room for it there is no plan.
+func TestLongPlan(t *testing.T) {
+	text := "MachineId,Comment,Owner\n" + strings.Repeat(device("a")+",x,"+strings.Repeat("y", lineBlock)+"\n", spoolBlocks+3)
+	dir := t.TempDir()
+	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
+		t.Setenv(name, dir)
+	}
+	p := planOf(t, text, checkpoint.Batch{}, nil, Request{})
+	n := 0
+	err := p.changes.each(func(l *checkpoint.Line) error { n += len(l.Extra[0]); return nil })
+	if err != nil || n != p.Lines*lineBlock || p.changes.blocks.file == nil {
+		t.Errorf("%d bytes of %d lines, %v, file %v; want all of them, some from a file", n, p.Lines, err, p.changes.blocks.file)
+	}
+	if err := p.Close(); err != nil {
+		t.Errorf("Close() = %v; want nil", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v are left; want nothing", left, err)
+	}
+	if err := p.changes.parts(1, nil); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("lines of a closed plan: %v; want %v", err, os.ErrClosed)
+	}
+
+	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
+		t.Setenv(name, filepath.Join(dir, "none"))
+	}
+	if p, err := MakePlan(listed(t, text), "list.csv", checkpoint.Batch{}, nil, Request{}); p != nil || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("MakePlan without a folder for its file = %v, %v; want no plan, %v", p, err, os.ErrNotExist)
 	}
 }

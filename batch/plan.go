@@ -3,6 +3,7 @@ package batch
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -92,8 +93,14 @@ type lister interface {
 func MakePlan(list lister, name string, b checkpoint.Batch, have []checkpoint.Task, req Request) (*Plan, error) {
 	p := newPlan(list, name, req)
 	p.Batch = b
-	return p, p.read(list, have)
+	if err := p.read(list, have); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
 }
+
+// Close drops what the plan changes, which can be large. All else stays.
+func (p *Plan) Close() error { return p.changes.close() }
 
 // Draft plans a list as a new batch to judge the list alone: such a plan cannot
 // be run, and takes a fraction of the memory.
@@ -123,7 +130,9 @@ func (p *Plan) read(list lister, have []checkpoint.Task) error {
 			return err
 		}
 		p.Lines++
-		p.add(m, &seen, &row)
+		if p.add(m, &seen, &row); p.changes.err != nil {
+			return p.changes.err
+		}
 	}
 	for i := range m.late {
 		old, known := m.take(m.late[i].Device)
@@ -144,7 +153,7 @@ func (p *Plan) read(list lister, have []checkpoint.Task) error {
 	p.round.next(p.Batch)
 	p.Answered = p.round.answered(have)
 	p.sayCanary()
-	return nil
+	return p.changes.err
 }
 
 // note adds to what there is to say of the list, whose own notes are not ours.

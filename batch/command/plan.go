@@ -260,8 +260,17 @@ func (j *job) draft() (plan *batch.Plan, err error) {
 	return plan, listError(err)
 }
 
+// drop closes the last plan, of which a run has used what it needs.
+func (j *job) drop() {
+	if j.made != nil {
+		j.made.Close() // what it kept on a disk was for itself
+		j.made = nil
+	}
+}
+
 // makePlan plans the lists as what is left of a batch.
 func (j *job) makePlan(open *batch.Open, req batch.Request) (*batch.Plan, error) {
+	j.drop()
 	defer lean()()
 	lists, err := batch.OpenSpooled(j.files, j.spooled, j.list)
 	if err != nil {
@@ -269,10 +278,12 @@ func (j *job) makePlan(open *batch.Open, req batch.Request) (*batch.Plan, error)
 	}
 	defer lists.Close()
 	plan, err := batch.MakePlan(lists, j.listName, open.Batch, open.Tasks, req)
-	if err == nil {
-		plan.Notes = append(plan.Notes, j.notes...)
+	if err != nil {
+		return nil, listError(err)
 	}
-	return plan, listError(err)
+	plan.Notes = append(plan.Notes, j.notes...)
+	j.made = plan
+	return plan, nil
 }
 
 // listError makes what is wrong with a list wrong usage.

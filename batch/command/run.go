@@ -36,7 +36,8 @@ type job struct {
 	files    []string
 	spooled  batch.Spooled
 	listName string
-	notes    []string // of the lists, beside those of the plan
+	notes    []string    // of the lists, beside those of the plan
+	made     *batch.Plan // the last one
 	cleanups []func()
 	json     bool
 	track    bool
@@ -204,6 +205,7 @@ func asInterrupted(err error) error {
 
 // cleanup undoes what prepare and rehearse set up.
 func (j *job) cleanup() {
+	j.drop()
 	for i := len(j.cleanups) - 1; i >= 0; i-- {
 		j.cleanups[i]()
 	}
@@ -302,6 +304,7 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 	if err != nil {
 		return nil, err
 	}
+	j.drop() // the checkpoint has it
 	a.logTheStart(j, s, how)
 	if !s.Simulated {
 		defer stayAwake()()
