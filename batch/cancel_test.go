@@ -251,6 +251,7 @@ func TestCancelFaults(t *testing.T) {
 		{"answers of 500, with effect and without", "cancel/500-after=20%,cancel/500-before=20%", 0, CodeDone, ""},
 		{"calls that hang", "cancel/hang-after=10%,cancel/hang-before=10%", 0, CodeDone, ""},
 		{"answers that cannot be read", "cancel/cut=10%,cancel/empty=10%,cancel/notjson-before=10%,cancel/noid=10%", 0, CodeDone, ""},
+		{"answers of 503 that name a time, with effect", "cancel/503-retry-after-after=30%", 0, CodeDone, ""},
 		{"a proxy's pages, 503, 429 and 404 once", "cancel/proxy-403=10%,cancel/proxy-404=10%,cancel/503-retry-after=10%,cancel/429-seconds=5%,cancel/404-once=20%", 0, CodeDone, ""},
 		{"tokens that end", "cancel/401@5,cancel/401-cae@15", 0, CodeDone, ""},
 		{"everything at once, and reads that fail", "cancel/mixed=3%,action/mixed=3%,actions/mixed=3%", 0, CodeDone, ""},

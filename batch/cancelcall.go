@@ -56,7 +56,7 @@ func (c *canceller) one(ctx, hard context.Context, t *checkpoint.Task) error {
 			return c.leave(t, err.Error(), class)
 		case class == defender.WrongDevice:
 			return &Stop{Why: "Defender answered for another action than the one that was named", Err: err, Code: CodeGuard}
-		case class == defender.InDoubt:
+		case class == defender.InDoubt && !busy(err):
 			why, until = "no answer is known to its cancel calls", c.clock.Now().Add(c.opt.Timeout)
 		case class == defender.Refused:
 			why = err.Error()
@@ -65,6 +65,11 @@ func (c *canceller) one(ctx, hard context.Context, t *checkpoint.Task) error {
 		default:
 			if err := c.pause(ctx, err, x, &tries); err != nil {
 				return err
+			}
+			if class == defender.InDoubt { // it may have been cancelled all the same
+				if final, err := c.follow(ctx, t, c.clock.Now()); final || err != nil {
+					return err
+				}
 			}
 			continue
 		}

@@ -16,10 +16,9 @@ type next int
 
 const (
 	done    next = iota // nothing more
-	ready               // again as soon as there is a slot
+	ready               // again as soon as there is a slot, and no outage
 	later               // again, not before its time
 	settle              // look it up before anything else
-	outage              // again when Defender answers again; no fault of the device
 	stopRun             // the run ends here
 )
 
@@ -32,6 +31,9 @@ type verdict struct {
 	// answered says that Defender took the call and answered it, with whatever:
 	// nothing is held up.
 	answered bool
+	// trouble is set in an outage, whatever becomes of the task: it is no fault of
+	// the device, and spends none of its attempts.
+	trouble error
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -79,7 +81,7 @@ func (o *Options) decide(w *work, a defender.MachineAction, x defender.Exchange,
 		v.next = ready
 		v.task.Status = checkpoint.Pending
 	case defender.Outage, defender.NotSent:
-		v.next = outage
+		v.next, v.trouble = ready, err
 		v.task.Status = checkpoint.Pending
 		if w.Attempts > 0 { // a message of an earlier attempt stays
 			v.task.Reason = nil
@@ -96,8 +98,11 @@ func (o *Options) decide(w *work, a defender.MachineAction, x defender.Exchange,
 		v.task.Status = checkpoint.Pending
 		v.stop = &Stop{Why: "authorization lost", Err: err, Code: CodeGuard, Hint: hint(err)}
 	default: // in doubt, and whatever has no name yet
+		if v.doubt(w, now, o); busy(err) {
+			v.trouble = err
+			break
+		}
 		spent()
-		v.doubt(w, now, o)
 	}
 	return v
 }

@@ -10,7 +10,7 @@ import (
 // judge holds what became of a device against the guards.
 func (r *Runner) judge(w *work, v verdict) {
 	switch {
-	case v.next == settle:
+	case v.next == settle && v.trouble == nil:
 		r.inDoubt(w)
 		return
 	case v.next != done:

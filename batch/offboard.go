@@ -73,7 +73,7 @@ func (r *Runner) unsent(w *work, err error) ended {
 	}
 	switch defender.ClassOf(err) {
 	case defender.NotSent:
-		return ended{w: w, v: verdict{next: outage, word: err.Error()}}
+		return ended{w: w, v: verdict{next: ready, word: err.Error(), trouble: err}}
 	case defender.Refused: // by the client itself: what the plan lets through, it takes
 		return ended{w: w, v: verdict{next: done}, err: err}
 	}
@@ -143,8 +143,6 @@ func (r *Runner) take(e ended) {
 		r.later = append(r.later, w)
 	case settle:
 		r.toDoubt(w)
-	case outage:
-		r.ready = append([]*work{w}, r.ready...)
 	}
 }
 

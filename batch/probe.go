@@ -38,7 +38,7 @@ func (r *Runner) stale(w *work) bool { return r.probing && w.epoch != r.epoch }
 func (r *Runner) heed(w *work, v verdict) {
 	r.landed(w)
 	switch {
-	case v.next == outage:
+	case v.trouble != nil:
 		if !r.stale(w) {
 			r.outage("Defender cannot be reached: " + v.word)
 		}

@@ -87,8 +87,9 @@ func (c *caller) try(ctx context.Context, kind string, n int, do func(context.Co
 	return at, x, err
 }
 
-// again says whether a call that went wrong and changed nothing may be made
-// again: at once if the error that comes back is nil, after a while if it is not.
+// again says whether a call that went wrong may be made again, since it changed
+// nothing or is looked up before: at once if the error that comes back is nil,
+// after a while if it is not.
 func (c *caller) again(ctx context.Context, err error, x defender.Exchange) (bool, error) {
 	var no *checkpoint.NoSlot
 	switch {
@@ -96,6 +97,9 @@ func (c *caller) again(ctx context.Context, err error, x defender.Exchange) (boo
 		return false, err
 	case errors.As(err, &no), errors.Is(err, errStale), errors.Is(err, errClosed):
 		return true, nil
+	}
+	if busy(err) {
+		return true, err
 	}
 	switch defender.ClassOf(err) {
 	case defender.Throttled:
@@ -109,6 +113,13 @@ func (c *caller) again(ctx context.Context, err error, x defender.Exchange) (boo
 		return true, err
 	}
 	return false, err
+}
+
+// busy says whether a call was told when to come back by an answer that leaves its
+// effect open.
+func busy(err error) bool {
+	e, ok := errors.AsType[*defender.Error](err)
+	return ok && e.Busy()
 }
 
 // slot waits until a call of a kind may be reserved.

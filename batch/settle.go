@@ -141,6 +141,9 @@ func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskCha
 			if !w.ours(a) {
 				c.Reason = ptr("matched by device, time and requestor")
 			}
+			if w.Attempts == 0 { // its call was turned away, as was said
+				c.Attempts = ptr(1)
+			}
 			return c, true
 		}
 	}
@@ -187,7 +190,7 @@ func (r *Runner) settle(w *work, l *looked, now time.Time) (c checkpoint.TaskCha
 		return c, true
 	}
 	c.Status = checkpoint.Pending
-	c.Reason = ptr(fmt.Sprintf("attempt %d had no answer, and no action of it was found", w.Attempts))
+	c.Reason = ptr(fmt.Sprintf("attempt %d had no answer, and no action of it was found", w.requests))
 	c.NotBefore = ptr(now.Add(r.jitter(time.Second << min(w.Attempts, 6))))
 	return c, true
 }

@@ -52,6 +52,8 @@ func TestStops(t *testing.T) {
 			pending: 40, reason: "a redirect is never followed"},
 		{name: "a proxy for ever", sim: simulator.Options{Faults: "proxy-407"}, code: CodeStopped, why: "no answer of Defender's for 30m", pending: 40,
 			reason: "an outage, and no device is marked"},
+		{name: "turned away until a time that is named, for ever", sim: simulator.Options{Faults: "503-retry-after"}, code: CodeStopped, why: "no answer of Defender's for 30m",
+			most: 60, reason: "an outage, though each device is looked up before it is called again"},
 		{name: "down for good", change: func(w *world) { w.atPost(10, func() { w.sim.SetDown(true) }) }, code: CodeStopped, why: "no answer of Defender's for 30m",
 			pending: 11, most: 29, reason: "no connection is had"},
 		{name: "down from the start", change: func(w *world) { w.opt.MaxOutage = time.Minute; w.downAfterLogin() }, code: CodeStopped, why: "no answer of Defender's for 1m",

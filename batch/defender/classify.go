@@ -57,9 +57,9 @@ func readDetail(body []byte) (detail, bool) {
 //
 // The status decides first. 401 and 429 mean what they mean whoever says them.
 // A 4xx counts against a device only as Defender's own error with a known code.
-// A 5xx after a POST leaves its effect open, but for a 503 with a Retry-After:
-// that one says that the request was turned away, and by when it will be taken,
-// so it is an outage. Nothing is in doubt about a read.
+// A 5xx after a POST leaves its effect open, whatever it says: a gateway that
+// names a time to come back may have passed the request on before. Nothing is in
+// doubt about a read.
 func (c *call) failure(method string) *Error {
 	x := c.exchange
 	d, ours := readDetail(c.body)
@@ -85,7 +85,7 @@ func (c *call) failure(method string) *Error {
 	case x.Status == http.StatusUnauthorized:
 		e.Class = Unauthorized
 	case x.Status >= 500:
-		e.Class = broken(method, x.Status, c.header)
+		e.Class = lost(method, true)
 	default:
 		e.Class = Outage
 		if class, ok := known[x.Status][strings.ToLower(d.code)]; ok {
@@ -95,7 +95,8 @@ func (c *call) failure(method string) *Error {
 	return e
 }
 
-// lost is the class of a request without an answer.
+// lost is the class of a request without an answer, or with one that does not say
+// what became of it.
 func lost(method string, sent bool) Class {
 	switch {
 	case !sent:
@@ -106,21 +107,9 @@ func lost(method string, sent bool) Class {
 	return Outage
 }
 
-// broken is the class of a 5xx.
-func broken(method string, status int, h http.Header) Class {
-	if method != http.MethodPost || (status == http.StatusServiceUnavailable && h.Get("Retry-After") != "") {
-		return Outage
-	}
-	return InDoubt
-}
-
 // unreadable is the error of a 2xx that cannot be understood.
 func (c *call) unreadable(method, why string) *Error {
-	e := &Error{Class: Outage, Status: c.exchange.Status, Message: why, RequestIDs: c.exchange.RequestID, Err: hush(c.err)}
-	if method == http.MethodPost {
-		e.Class = InDoubt
-	}
-	return e
+	return &Error{Class: lost(method, true), Status: c.exchange.Status, Message: why, RequestIDs: c.exchange.RequestID, Err: hush(c.err)}
 }
 
 func contentType(h http.Header) string {

@@ -3,6 +3,7 @@ package defender
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -97,6 +98,10 @@ func (e *Error) Error() string {
 	}
 	return line
 }
+
+// Busy says whether the answer is a 503 that names a time to come back. It is an
+// outage for all, whatever it leaves in doubt.
+func (e *Error) Busy() bool { return e.Status == http.StatusServiceUnavailable && e.WaitNamed }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }

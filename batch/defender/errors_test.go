@@ -109,7 +109,7 @@ func TestClassOfAnswer(t *testing.T) {
 		{"own fault, no body", 500, "", "", defender.InDoubt, defender.Outage},
 		{"gateway", 502, "", html, defender.InDoubt, defender.Outage},
 		{"no time to come back named", 503, "", html, defender.InDoubt, defender.Outage},
-		{"turned away until then", 503, "Retry-After: 30", html, defender.Outage, defender.Outage},
+		{"a gateway that names one may have passed the call on", 503, "Retry-After: 30", html, defender.InDoubt, defender.Outage},
 		{"gateway gave up", 504, "", "", defender.InDoubt, defender.Outage},
 		{"empty success", 200, "", "", defender.InDoubt, defender.Outage},
 		{"success that is no JSON", 200, "", html, defender.InDoubt, defender.Outage},

@@ -30,7 +30,8 @@
 //	502-html-before, 502-html-after  502 with a gateway's page
 //	proxy-403, proxy-404, proxy-407  a proxy's page
 //	408, 413                         a page with that status
-//	503-retry-after                  503 with Retry-After: 5, or the duration
+//	503-retry-after, 503-retry-after-after
+//	                                 503 with Retry-After: 5, or the duration
 //	h2-refused, h2-refused-after     the HTTP/2 stream is reset with REFUSED_STREAM (HTTP/1.1: lost)
 //	h2-goaway, h2-goaway-after       GOAWAY, no stream processed, and the connection's end (HTTP/1.1: lost)
 //	cut                              a 2xx whose body ends in the middle; it happened

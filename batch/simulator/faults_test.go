@@ -37,6 +37,7 @@ var fates = []fate{
 	{"408", 408, "", false},
 	{"413", 413, "", false},
 	{"503-retry-after", 503, "ServiceUnavailable", false},
+	{"503-retry-after-after", 503, "ServiceUnavailable", true},
 	{"h2-refused", 0, "", false},
 	{"h2-refused-after", 0, "", true},
 	{"h2-goaway", 0, "", false},
@@ -91,7 +92,7 @@ func (f fate) checkDetail(t *testing.T, where string, g got) {
 	switch f.name {
 	case "proxy-407":
 		ok = g.header.Get("Proxy-Authenticate") != ""
-	case "503-retry-after":
+	case "503-retry-after", "503-retry-after-after":
 		ok = g.header.Get("Retry-After") == "5"
 	case "429-seconds":
 		ok = g.header.Get("Retry-After") == "10"

@@ -61,6 +61,7 @@ func init() {
 		{name: "408", mixes: mixes, play: page(408, "Request timeout")},
 		{name: "413", mixes: mixes, play: page(413, "Request entity too large")},
 		{name: "503-retry-after", mixes: mixes, param: 5 * time.Second, play: play503},
+		{name: "503-retry-after-after", effect: true, mixes: mixes, param: 5 * time.Second, play: play503},
 		{name: "h2-refused", mixes: mixesQuickly, play: travels(refused)},
 		{name: "h2-refused-after", effect: true, mixes: mixesQuickly, play: travels(refused)},
 		{name: "h2-goaway", mixes: mixesQuickly, play: travels(goAway)},
