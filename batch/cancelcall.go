@@ -195,7 +195,7 @@ func (c *canceller) pause(ctx context.Context, failed error, x defender.Exchange
 		return stop
 	}
 	*tries++
-	return wait(ctx, backoff(*tries-1))
+	return wait(ctx, patience(backoff(*tries-1), failed))
 }
 
 // leave gives an action up.

@@ -17,7 +17,7 @@ const (
 	LogSettle  = "settle"  // a device that was in doubt: line, machineId, status, reason, machineActionId
 	LogHold    = "hold"    // Defender asked to wait: until, reason
 	LogWait    = "wait"    // nothing is sent for now: until, reason
-	LogOutage  = "outage"  // no answer of Defender's: until, reason
+	LogOutage  = "outage"  // no answer of Defender's: until, reason, hint
 )
 
 // logger is where the events of a run go.
@@ -61,6 +61,15 @@ func (r *Runner) logWait() {
 	if r.waitFor != "" {
 		r.opt.logger().Info(LogWait, until([]any{"batch", r.name, "reason", r.waitFor}, r.waitTill)...)
 	}
+}
+
+// logOutage tells of an outage, and until when it is waited at least.
+func (r *Runner) logOutage(err error, t time.Time) {
+	attrs := until([]any{"batch", r.name, "reason", err.Error()}, t)
+	if hint := hint(err); hint != "" {
+		attrs = append(attrs, "hint", hint)
+	}
+	r.opt.logger().Warn(LogOutage, attrs...)
 }
 
 // logHold tells of a hold, once of one that many calls in flight ran into.

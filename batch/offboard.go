@@ -73,7 +73,7 @@ func (r *Runner) unsent(w *work, err error) ended {
 	}
 	switch defender.ClassOf(err) {
 	case defender.NotSent:
-		return ended{w: w, v: verdict{next: ready, word: err.Error(), trouble: err}}
+		return ended{w: w, v: verdict{next: ready, trouble: err}}
 	case defender.Refused: // by the client itself: what the plan lets through, it takes
 		return ended{w: w, v: verdict{next: done}, err: err}
 	}

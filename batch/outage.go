@@ -1,9 +1,13 @@
 package batch
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
+
+	"mde-offboard/batch/defender"
 )
 
 // outages keeps for how long each thing that is asked for has had no answer. It
@@ -54,5 +58,22 @@ func (c *caller) silent(kind string, err error) *Stop {
 		return nil
 	}
 	return &Stop{Why: fmt.Sprintf("no answer of Defender's for %v", c.opt.MaxOutage), Err: err, Code: CodeStopped,
-		Hint: "the same command goes on"}
+		Hint: strings.TrimPrefix(hint(err)+"; the same command goes on", "; ")}
+}
+
+// unreachable says of a call without an answer why there was none.
+func unreachable(err error) error { return fmt.Errorf("Defender cannot be reached: %w", err) }
+
+// backoff is the wait before the n-th try again, from one second to a minute.
+func backoff(n int) time.Duration {
+	return min(time.Minute, time.Second<<min(n, 6))
+}
+
+// patience is a wait before what was not answered is tried again: at least as long
+// as the answer asks for, if there was one.
+func patience(wait time.Duration, err error) time.Duration {
+	if e, ok := errors.AsType[*defender.Error](err); ok {
+		return max(wait, e.Wait)
+	}
+	return wait
 }

@@ -52,6 +52,32 @@ func TestNoCallIsNoOutage(t *testing.T) {
 	}
 }
 
+// TestWaitOfAnOutage: an answer that names a time to come back is heeded by each
+// kind of call.
+func TestWaitOfAnOutage(t *testing.T) {
+	for _, tt := range []struct{ kind, run, cancel string }{
+		{simulator.KindOffboard, "503-retry-after@1:10m", ""},
+		{simulator.KindActions, "actions/503-retry-after@1:10m", ""},
+		{simulator.KindCancel, "", "cancel/503-retry-after@1:10m"},
+	} {
+		t.Run(tt.kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{Faults: tt.run, Pending: 100 * time.Hour})
+				w.opt.Workers = 1
+				w.run(devices(2))
+				if tt.cancel != "" {
+					w.goesWrong(simulator.Options{Faults: tt.cancel})
+					w.cancel(t.Context())
+				}
+				at := w.sim.Books().Arrivals(tt.kind)
+				if len(at) < 2 || at[1].Sub(at[0]) < 10*time.Minute {
+					t.Errorf("calls at %v; want none in the 10 minutes after the first", at)
+				}
+			})
+		})
+	}
+}
+
 // TestOutageOfOneKind: what Defender answers to looks does not end an outage of
 // offboard calls, which a proxy may keep back alone.
 func TestOutageOfOneKind(t *testing.T) {

@@ -40,7 +40,7 @@ func (r *Runner) heed(w *work, v verdict) {
 	switch {
 	case v.trouble != nil:
 		if !r.stale(w) {
-			r.outage("Defender cannot be reached: " + v.word)
+			r.outage(unreachable(v.trouble))
 		}
 		return
 	case v.word == "": // it did not leave
@@ -58,12 +58,12 @@ func (r *Runner) heed(w *work, v verdict) {
 }
 
 // outage begins one or makes it longer.
-func (r *Runner) outage(why string) {
-	r.stop(r.silent(CallOffboard, errors.New(why)))
-	r.out.why = why
-	r.out.until = r.clock.Now().Add(r.jitter(backoff(r.out.tries)))
+func (r *Runner) outage(err error) {
+	r.stop(r.silent(CallOffboard, err))
+	r.out.why = err.Error()
+	r.out.until = r.clock.Now().Add(patience(r.jitter(backoff(r.out.tries)), err))
 	r.out.tries++
-	r.opt.logger().Warn(LogOutage, until([]any{"batch", r.name, "reason", why}, r.out.until)...)
+	r.logOutage(err, r.out.until)
 	r.probe()
 }
 
@@ -78,7 +78,7 @@ func (r *Runner) inDoubt(w *work) {
 		return
 	}
 	if r.doubtsRow++; r.doubtsRow >= doubtsInRow && !r.stale(w) {
-		r.outage("no answer arrives, and calls may have taken effect")
+		r.outage(errors.New("no answer arrives, and calls may have taken effect"))
 	}
 }
 

@@ -9,11 +9,6 @@ import (
 	"mde-offboard/batch/defender"
 )
 
-// backoff is the wait before the n-th try again, from one second to a minute.
-func backoff(n int) time.Duration {
-	return min(time.Minute, time.Second<<min(n, 6))
-}
-
 // wait sleeps until t, or until ctx is done.
 func wait(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
@@ -50,13 +45,13 @@ func (c *caller) read(ctx context.Context, kind string, do func(context.Context,
 			continue
 		}
 		if c.note != nil && !noted {
-			c.note("Defender cannot be reached: " + err.Error())
+			c.note(unreachable(err).Error())
 			noted = true
 		}
 		if stop := c.silent(kind, err); stop != nil {
 			return at, stop
 		}
-		if err := wait(ctx, backoff(n)); err != nil {
+		if err := wait(ctx, patience(backoff(n), err)); err != nil {
 			return at, err
 		}
 	}

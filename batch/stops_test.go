@@ -30,7 +30,7 @@ func TestStops(t *testing.T) {
 		ids     []string
 		change  func(*world)
 		code    int
-		why     string // part of the reason that is given
+		why     string // part of the reason that is given, with its cause
 		hint    string // part of the hint
 		pending int    // at least
 		marked  int    // devices that are refused or failed, at most
@@ -48,13 +48,13 @@ func TestStops(t *testing.T) {
 			pending: 20, marked: 40, spends: true, reason: "the wrong tenant, or the wrong list"},
 		{name: "another device's id", sim: simulator.Options{Faults: "otherdevice@5"}, code: CodeGuard, why: "for another device", hint: "goes on",
 			pending: 1, reason: "something is badly wrong"},
-		{name: "redirected for ever", sim: simulator.Options{Faults: "redirect"}, code: CodeStopped, why: "no answer of Defender's for 30m", hint: "goes on",
+		{name: "redirected for ever", sim: simulator.Options{Faults: "redirect"}, code: CodeStopped, why: "no answer of Defender's for 30m0s: Defender cannot be reached: status 307", hint: "goes on",
 			pending: 40, reason: "a redirect is never followed"},
-		{name: "a proxy for ever", sim: simulator.Options{Faults: "proxy-407"}, code: CodeStopped, why: "no answer of Defender's for 30m", pending: 40,
+		{name: "a proxy for ever", sim: simulator.Options{Faults: "proxy-407"}, code: CodeStopped, why: "no answer of Defender's for 30m0s: Defender cannot be reached: status 407", pending: 40,
 			reason: "an outage, and no device is marked"},
 		{name: "turned away until a time that is named, for ever", sim: simulator.Options{Faults: "503-retry-after"}, code: CodeStopped, why: "no answer of Defender's for 30m",
 			most: 60, reason: "an outage, though each device is looked up before it is called again"},
-		{name: "down for good", change: func(w *world) { w.atPost(10, func() { w.sim.SetDown(true) }) }, code: CodeStopped, why: "no answer of Defender's for 30m",
+		{name: "down for good", change: func(w *world) { w.atPost(10, func() { w.sim.SetDown(true) }) }, code: CodeStopped, why: "cannot be reached: not sent: dial tcp: connect: connection refused", hint: "check the network, the proxy",
 			pending: 11, most: 29, reason: "no connection is had"},
 		{name: "down from the start", change: func(w *world) { w.opt.MaxOutage = time.Minute; w.downAfterLogin() }, code: CodeStopped, why: "no answer of Defender's for 1m",
 			pending: 40, most: 1, reason: "not even the first look is possible"},
@@ -85,7 +85,7 @@ func TestStops(t *testing.T) {
 					t.Fatal(err)
 				}
 				b := w.judge(end, false)
-				if end.stop == nil || end.code != tt.code || !strings.Contains(end.stop.Why, tt.why) || !strings.Contains(end.stop.Hint, tt.hint) {
+				if end.stop == nil || end.code != tt.code || !strings.Contains(end.stop.Error(), tt.why) || !strings.Contains(end.stop.Hint, tt.hint) {
 					t.Errorf("run = code %d, %+v; want %d, …%s…, hint …%s…: %s", end.code, end.stop, tt.code, tt.why, tt.hint, tt.reason)
 				}
 				if n := end.counts[checkpoint.Pending]; n < tt.pending {
