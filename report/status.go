@@ -12,9 +12,6 @@ import (
 	"mde-offboard/batch/checkpoint"
 )
 
-// alive is how long after a run's last sign of life it is taken for alive.
-const alive = 30 * time.Second
-
 // BatchStatus is how a batch stands. Its JSON has the names of audit.json.
 type BatchStatus struct {
 	Batch     batchDoc   `json:"batch"`
@@ -25,8 +22,15 @@ type BatchStatus struct {
 	Next      string     `json:"next"` // what there is to do
 }
 
+// StatusOptions are what the checkpoint does not know.
+type StatusOptions struct {
+	Now     time.Time
+	Machine string                       // the name of this one
+	Command func(words ...string) string // a command of the program as it is to be typed
+}
+
 // Status tells of all batches, the oldest first.
-func Status(ctx context.Context, s *checkpoint.Store, now time.Time) ([]BatchStatus, error) {
+func Status(ctx context.Context, s *checkpoint.Store, opt StatusOptions) ([]BatchStatus, error) {
 	all := []BatchStatus{}
 	err := s.View(ctx, func(r checkpoint.Reader) error {
 		batches, err := r.Batches()
@@ -34,7 +38,7 @@ func Status(ctx context.Context, s *checkpoint.Store, now time.Time) ([]BatchSta
 			return err
 		}
 		for _, b := range batches {
-			st, err := statusOf(r, b, now)
+			st, err := statusOf(s, r, b, opt)
 			if err != nil {
 				return fmt.Errorf("batch %q: %w", b.Name, err)
 			}
@@ -46,19 +50,19 @@ func Status(ctx context.Context, s *checkpoint.Store, now time.Time) ([]BatchSta
 }
 
 // StatusOf tells of one batch.
-func StatusOf(ctx context.Context, s *checkpoint.Store, batch int64, now time.Time) (st BatchStatus, err error) {
+func StatusOf(ctx context.Context, s *checkpoint.Store, batch int64, opt StatusOptions) (st BatchStatus, err error) {
 	err = s.View(ctx, func(r checkpoint.Reader) error {
 		b, err := r.Batch(batch)
 		if err != nil {
 			return err
 		}
-		st, err = statusOf(r, b, now)
+		st, err = statusOf(s, r, b, opt)
 		return err
 	})
 	return st, err
 }
 
-func statusOf(r checkpoint.Reader, b checkpoint.Batch, now time.Time) (BatchStatus, error) {
+func statusOf(s *checkpoint.Store, r checkpoint.Reader, b checkpoint.Batch, opt StatusOptions) (BatchStatus, error) {
 	counts, err := r.Counts(b.ID)
 	if err != nil {
 		return BatchStatus{}, err
@@ -78,7 +82,8 @@ func statusOf(r checkpoint.Reader, b checkpoint.Batch, now time.Time) (BatchStat
 		return BatchStatus{}, err
 	}
 	d := a.doc()
-	return BatchStatus{d.Batch, d.Simulated, d.Counts, d.Actions, d.Runs, a.next(now)}, nil
+	next := a.next(opt.Command, func(run checkpoint.Run) bool { return batch.AtWork(s, b, run, opt.Machine, opt.Now) })
+	return BatchStatus{d.Batch, d.Simulated, d.Counts, d.Actions, d.Runs, next}, nil
 }
 
 // numbersOf counts what no table has as a number: lines, and actions by status.
@@ -135,20 +140,19 @@ func ownOpen(r checkpoint.Reader, batch int64) (n int, err error) {
 const nothing = "nothing"
 
 // next says what there is to do, the most urgent first.
-func (a *audit) next(now time.Time) string {
+func (a *audit) next(command func(words ...string) string, atWork func(checkpoint.Run) bool) string {
 	c := a.sum.Counts
 	left := c[checkpoint.Pending] + c[checkpoint.InDoubt]
-	if n := len(a.runs); n > 0 && a.runs[n-1].Ended.IsZero() {
-		r := a.runs[n-1]
-		if now.Sub(r.Alive) <= alive {
+	for _, r := range slices.Backward(a.runs) { // a tracker may have come and gone beside a run
+		if r.Ended.IsZero() && atWork(r) {
 			return fmt.Sprintf("wait: %s is at work (%s on %s, process %d)", r.What, r.Who, r.Host, r.PID)
 		}
-		if a.batch.Closed == "" {
-			return "the same command goes on: its last run ended without a word"
-		}
 	}
-	if a.batch.Closed != "" {
-		return a.nextClosed()
+	switch n := len(a.runs); {
+	case a.batch.Closed != "":
+		return a.nextClosed(command)
+	case n > 0 && a.runs[n-1].Ended.IsZero():
+		return "the same command goes on: its last run ended without a word"
 	}
 	if left > 0 {
 		said := []string{}
@@ -162,7 +166,7 @@ func (a *audit) next(now time.Time) string {
 	}
 	var said []string
 	if n := a.openActions(); n > 0 {
-		said = append(said, fmt.Sprintf("track %s: %s open", a.batch.Name, plural(n, "machine action")+are(n)))
+		said = append(said, fmt.Sprintf("%s: %s open", command("track", a.batch.Name), plural(n, "machine action")+are(n)))
 	}
 	if n := c[checkpoint.Refused] + c[checkpoint.Failed]; n > 0 {
 		said = append(said, fmt.Sprintf("look at the %s that %s refused or failed; run --retry refused,failed takes them up again", plural(n, "device"), was(n)))
@@ -178,9 +182,9 @@ func (a *audit) next(now time.Time) string {
 
 // nextClosed says what there is to do for a batch that a cancel has closed: the
 // cancel goes on until no action is open and no device in doubt.
-func (a *audit) nextClosed() string {
+func (a *audit) nextClosed(command func(words ...string) string) string {
 	if batch.Held(a.batch.Closed) {
-		return fmt.Sprintf("the same cancel %s --only goes on: %s", a.batch.Name, a.batch.Closed)
+		return fmt.Sprintf("the same %s --only goes on: %s", command("cancel", a.batch.Name), a.batch.Closed)
 	}
 	said := []string{}
 	if n := a.open; n > 0 {
@@ -192,7 +196,7 @@ func (a *audit) nextClosed() string {
 	if len(said) == 0 {
 		return "nothing: the batch is closed, " + a.batch.Closed
 	}
-	return fmt.Sprintf("cancel %s goes on: %s", a.batch.Name, enumerate(said))
+	return fmt.Sprintf("%s goes on: %s", command("cancel", a.batch.Name), enumerate(said))
 }
 
 func are(n int) string {

@@ -12,10 +12,17 @@ import (
 	"mde-offboard/batch/checkpoint"
 )
 
+// asking asks from another machine than that of the runs.
+func (w *world) asking() StatusOptions {
+	return StatusOptions{Now: w.now, Machine: "OPS-08", Command: typed}
+}
+
+func typed(words ...string) string { return "mde-offboard " + strings.Join(words, " ") }
+
 func TestStatusGolden(t *testing.T) {
 	w := newWorld(t)
 	small(w)
-	one, err := StatusOf(t.Context(), w.s, w.batch, w.now)
+	one, err := StatusOf(t.Context(), w.s, w.batch, w.asking())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +42,7 @@ func TestStatusGolden(t *testing.T) {
 	golden(t, "status-device.txt", out.Bytes())
 
 	w.newBatch("another", false)
-	all, err := Status(t.Context(), w.s, w.now)
+	all, err := Status(t.Context(), w.s, w.asking())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +62,7 @@ func TestStatusGolden(t *testing.T) {
 func TestStatusAddsUp(t *testing.T) {
 	w := newWorld(t)
 	small(w)
-	st, err := StatusOf(t.Context(), w.s, w.batch, w.now)
+	st, err := StatusOf(t.Context(), w.s, w.batch, w.asking())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,35 +89,41 @@ func TestNext(t *testing.T) {
 		counts map[checkpoint.Status]int
 		action string
 		closed string
-		after  time.Duration
+		alive  bool
 		want   string
 	}{
-		{"at work", run, nil, "", "", time.Second, "wait: run is at work (anna on OPS-07, process 7)"},
-		{"killed", run, nil, "", "", time.Minute, "the same command goes on: its last run ended without a word"},
-		{"stopped", ended, map[checkpoint.Status]int{checkpoint.Pending: 1, checkpoint.InDoubt: 2}, "", "", 0,
+		{"at work", run, nil, "", "", true, "wait: run is at work (anna on OPS-07, process 7)"},
+		{"killed", run, nil, "", "", false, "the same command goes on: its last run ended without a word"},
+		{"stopped", ended, map[checkpoint.Status]int{checkpoint.Pending: 1, checkpoint.InDoubt: 2}, "", "", false,
 			"the same command goes on: 1 device to send and 2 devices in doubt to look up"},
-		{"to be tracked", ended, map[checkpoint.Status]int{checkpoint.Accepted: 1}, "Pending", "", 0, "track b: 1 machine action is open"},
-		{"a status nobody knows is open", ended, nil, "Paused", "", 0, "track b: 1 machine action is open"},
-		{"refusals", ended, map[checkpoint.Status]int{checkpoint.Refused: 1, checkpoint.Failed: 1}, "Cancelled", "", 0,
+		{"to be tracked", ended, map[checkpoint.Status]int{checkpoint.Accepted: 1}, "Pending", "", false, "mde-offboard track b: 1 machine action is open"},
+		{"a status nobody knows is open", ended, nil, "Paused", "", false, "mde-offboard track b: 1 machine action is open"},
+		{"refusals", ended, map[checkpoint.Status]int{checkpoint.Refused: 1, checkpoint.Failed: 1}, "Cancelled", "", false,
 			"look at the 2 devices that were refused or failed; run --retry refused,failed takes them up again"},
-		{"actions that came to nothing", ended, map[checkpoint.Status]int{checkpoint.Accepted: 1}, "TimeOut", "", 0,
+		{"actions that came to nothing", ended, map[checkpoint.Status]int{checkpoint.Accepted: 1}, "TimeOut", "", false,
 			"1 machine action failed or timed out: run --retry failed sends such devices again"},
-		{"all done", ended, map[checkpoint.Status]int{checkpoint.Accepted: 1}, "Succeeded", "", 0, "nothing"},
-		{"closed", ended, map[checkpoint.Status]int{checkpoint.Pending: 1}, "", "cancelled", 0, "nothing: the batch is closed, cancelled"},
-		{"a cancel was killed", run, nil, "", "cancelled", time.Minute, "nothing: the batch is closed, cancelled"},
-		{"a cancel is at work", cancel, map[checkpoint.Status]int{checkpoint.InDoubt: 1}, "", "cancelled", time.Second, "wait: cancel is at work (anna on OPS-07, process 7)"},
-		{"a cancel was interrupted", ended, map[checkpoint.Status]int{checkpoint.Pending: 5, checkpoint.InDoubt: 2}, "Pending", "cancelled", 0,
-			"cancel b goes on: 1 machine action not cancelled yet and 2 devices in doubt to look up"},
-		{"a cancel of some was interrupted: that of all would be another", ended, nil, "Pending", "cancel of some devices is under way, begun by anna", 0,
-			"the same cancel b --only goes on: cancel of some devices is under way, begun by anna"},
+		{"all done", ended, map[checkpoint.Status]int{checkpoint.Accepted: 1}, "Succeeded", "", false, "nothing"},
+		{"closed", ended, map[checkpoint.Status]int{checkpoint.Pending: 1}, "", "cancelled", false, "nothing: the batch is closed, cancelled"},
+		{"a cancel was killed", run, nil, "", "cancelled", false, "nothing: the batch is closed, cancelled"},
+		{"a cancel is at work", cancel, map[checkpoint.Status]int{checkpoint.InDoubt: 1}, "", "cancelled", true, "wait: cancel is at work (anna on OPS-07, process 7)"},
+		{"a cancel was interrupted", ended, map[checkpoint.Status]int{checkpoint.Pending: 5, checkpoint.InDoubt: 2}, "Pending", "cancelled", false,
+			"mde-offboard cancel b goes on: 1 machine action not cancelled yet and 2 devices in doubt to look up"},
+		{"a cancel of some was interrupted: that of all would be another", ended, nil, "Pending", "cancel of some devices is under way, begun by anna", false,
+			"the same mde-offboard cancel b --only goes on: cancel of some devices is under way, begun by anna"},
 	} {
 		a := &audit{batch: checkpoint.Batch{Name: "b", Closed: tt.closed}, runs: []checkpoint.Run{tt.run}, sum: Summary{Counts: tt.counts}}
 		if tt.action != "" {
 			a.actions, a.open = []tally{{tt.action, 1}}, 1
 		}
-		if got := a.next(run.Alive.Add(tt.after)); got != tt.want {
+		if got := a.next(typed, func(checkpoint.Run) bool { return tt.alive }); got != tt.want {
 			t.Errorf("next(%s) = %q; want %q", tt.why, got, tt.want)
 		}
+	}
+	tracked := ended
+	tracked.What = "track"
+	a := &audit{batch: checkpoint.Batch{Name: "b"}, runs: []checkpoint.Run{run, tracked}}
+	if got := a.next(typed, func(r checkpoint.Run) bool { return true }); !strings.HasPrefix(got, "wait: run is at work") {
+		t.Errorf("next, after a tracker beside the run = %q; want to wait for the run", got)
 	}
 }
 
@@ -120,11 +133,11 @@ func TestStatusOfUnfinishedCancel(t *testing.T) {
 	small(w)
 	closed := "cancelled by anna on OPS-07"
 	w.append(checkpoint.Event{Kind: "close", Closed: &closed})
-	st, err := StatusOf(t.Context(), w.s, w.batch, w.now)
+	st, err := StatusOf(t.Context(), w.s, w.batch, w.asking())
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "cancel decommission goes on: 2 machine actions not cancelled yet and 1 device in doubt to look up"
+	const want = "mde-offboard cancel decommission goes on: 2 machine actions not cancelled yet and 1 device in doubt to look up"
 	if st.Next != want { // device 3 has an open action, too, that somebody else asked for
 		t.Errorf("Next = %q; want %q", st.Next, want)
 	}

@@ -170,8 +170,8 @@ func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Bat
 	if sum.Counts[checkpoint.Accepted] > 0 {
 		a.say("Accepted means recorded: a device leaves when it next comes online.")
 	}
-	if sum.Counts[checkpoint.Accepted] > 0 && !j.fresh && !j.track {
-		a.say("To follow it: mde-offboard track %s", quoted(j.name))
+	if sum.Counts[checkpoint.Accepted] > 0 && !j.simulate && !j.track { // whose Defender ends with the run
+		a.say("To follow it: %s", a.command("track", j.name))
 	}
 	if (code == batch.CodeStopped || code == batch.CodeGuard) && b.Closed == "" && !j.fresh {
 		a.say("The same command goes on.")
@@ -181,14 +181,6 @@ func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Bat
 		a.say("            beside %s, which another program holds open", j.results)
 	}
 	a.say("Chain       %s", b.Head)
-}
-
-// quoted is a name as a shell takes it.
-func quoted(name string) string {
-	if strings.ContainsAny(name, " '&|<>()$;*?") {
-		return `"` + name + `"`
-	}
-	return name
 }
 
 // named is how many devices that did not make it are named on the screen.

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -21,22 +22,22 @@ func find(r checkpoint.Reader, name, tenant string) (checkpoint.Batch, error) {
 	}
 	switch len(found) {
 	case 0:
-		return checkpoint.Batch{}, noBatch(name)
+		return checkpoint.Batch{}, fmt.Errorf("batch %q: %w", name, checkpoint.ErrNoBatch)
 	case 1:
 		return found[0], nil
 	}
 	return checkpoint.Batch{}, usage{fmt.Errorf("batch %q is there for %d tenants\nhint: say which: --tenant-id ID", name, len(found))}
 }
 
-func noBatch(name string) error {
-	return usage{fmt.Errorf("batch %q: %w\nhint: mde-offboard status lists the batches", name, checkpoint.ErrNoBatch)}
+func (a *app) noBatch(name string) error {
+	return usage{fmt.Errorf("batch %q: %w\nhint: %s lists the batches", name, checkpoint.ErrNoBatch, a.command("status"))}
 }
 
 // known says that no batch is called so before anybody has to sign in for it.
 // Which tenant it must be of shows only then: any will do here.
 func (a *app) known(name string) error {
 	if !a.hasCheckpoint() {
-		return noBatch(name)
+		return a.noBatch(name)
 	}
 	store, err := a.openStore()
 	if err != nil {
@@ -46,7 +47,7 @@ func (a *app) known(name string) error {
 	return store.View(a.Context, func(r checkpoint.Reader) error {
 		all, err := r.Batches()
 		if err == nil && !slices.ContainsFunc(all, func(b checkpoint.Batch) bool { return b.Name == name }) {
-			err = noBatch(name)
+			err = a.noBatch(name)
 		}
 		return err
 	})
@@ -56,7 +57,7 @@ func (a *app) known(name string) error {
 // store.
 func (a *app) batchNamed(name, tenant string) (store *checkpoint.Store, b checkpoint.Batch, err error) {
 	if !a.hasCheckpoint() {
-		return nil, b, noBatch(name)
+		return nil, b, a.noBatch(name)
 	}
 	if store, err = a.openStore(); err != nil {
 		return nil, b, err
@@ -67,6 +68,9 @@ func (a *app) batchNamed(name, tenant string) (store *checkpoint.Store, b checkp
 	})
 	if err != nil {
 		store.Close()
+		if errors.Is(err, checkpoint.ErrNoBatch) {
+			err = a.noBatch(name)
+		}
 		return nil, b, err
 	}
 	return store, b, nil

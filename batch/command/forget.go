@@ -77,13 +77,13 @@ func (a *app) forget(store *checkpoint.Store, b checkpoint.Batch, dir string) er
 	}
 	defer unlock()
 	if err := store.Needed(b.ID, time.Now()); err != nil {
-		return stillNeeded(err, b)
+		return a.stillNeeded(err, b)
 	}
 	folder, err := report.WriteFolder(ctx, store, b.ID, dir, report.FolderOptions{Program: Version})
 	if err != nil {
 		return notReport(err)
 	}
-	err = stillNeeded(store.Forget(b.ID, time.Now()), b)
+	err = a.stillNeeded(store.Forget(b.ID, time.Now()), b)
 	if err == nil {
 		a.say("Forgot      batch %q of %s; its report is in %s", b.Name, b.Created.Local().Format("2006-01-02"), folder.Dir)
 	}
@@ -91,15 +91,15 @@ func (a *app) forget(store *checkpoint.Store, b checkpoint.Batch, dir string) er
 }
 
 // stillNeeded says what to do about a batch that may not be forgotten yet.
-func stillNeeded(err error, b checkpoint.Batch) error {
+func (a *app) stillNeeded(err error, b checkpoint.Batch) error {
 	var needed *checkpoint.ErrNeeded
 	if !errors.As(err, &needed) {
 		return err
 	}
-	hint := "mde-offboard status " + quoted(b.Name) + " tells how it stands"
+	hint := a.command("status", b.Name) + " tells how it stands"
 	switch on := needed.Until.Add(time.Second).Local().Format("2006-01-02 15:04:05"); {
 	case needed.Open:
-		hint = fmt.Sprintf("mde-offboard track %s asks Defender how they went; cancel takes back what no device has carried out; from %s on Defender has dropped them", quoted(b.Name), on)
+		hint = fmt.Sprintf("%s asks Defender how they went; cancel takes back what no device has carried out; from %s on Defender has dropped them", a.command("track", b.Name), on)
 	case !needed.Until.IsZero():
 		hint = "it can be from " + on + " on, when the calls are out of the quota's windows"
 	}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"strings"
 	"syscall"
+	"unicode"
 )
 
 // output is standard output whose reader may go away, as head does when it has
@@ -27,4 +29,31 @@ func readerGone(err error) bool {
 		return errors.Is(err, brokenPipe) || errors.Is(err, noData)
 	}
 	return errors.Is(err, syscall.EPIPE)
+}
+
+// command is a command of the program as it is to be typed next: about the
+// checkpoint of this one, if that was named on the command line.
+func (a *app) command(words ...string) string {
+	if file := a.global.checkpoint; file != "" && file != a.Getenv("MDE_OFFBOARD_CHECKPOINT") {
+		words = append(words, "--checkpoint", file)
+	}
+	text := "mde-offboard"
+	for _, w := range words {
+		text += " " + quoted(w, runtime.GOOS == "windows")
+	}
+	return text
+}
+
+// quoted is a word as a shell takes it; on Windows as both of its do.
+func quoted(word string, windows bool) string {
+	plain := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_-+.,:/@%=", r) || windows && r == '\\'
+	}
+	switch {
+	case word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }):
+		return word
+	case windows:
+		return `"` + word + `"`
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

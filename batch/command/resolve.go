@@ -239,7 +239,7 @@ func (a *app) tellResolved(l *lookup, sum batch.Resolution) error {
 	a.say("%s: %s", count(sum.Lines, "line"), strings.Join(parts, ", "))
 	if sum.Open == 0 {
 		if l.output != "" {
-			a.say("Output      %s: mde-offboard plan %s", l.output, l.output)
+			a.say("Output      %s: %s", l.output, a.command("plan", l.output))
 		}
 		return nil
 	}

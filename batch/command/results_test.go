@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
 )
 
 // TestResultsAreNoLists: what earlier runs have written among the lists is no
@@ -75,6 +78,25 @@ func TestResultsAreNoLists(t *testing.T) {
 		}
 		if left := len(j.notes) > 0; left != (len(tt.args) != len(tt.lists) || strings.Contains(tt.args[0], "*")) {
 			t.Errorf("%s: notes %q", tt.why, j.notes)
+		}
+	}
+}
+
+// TestResultsNotWritten says how they can be had after all: from the checkpoint, if
+// that stays.
+func TestResultsNotWritten(t *testing.T) {
+	store, err := checkpoint.Open(filepath.Join(t.TempDir(), "checkpoint.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	a := testApp(t)
+	a.global.checkpoint = "my.db"
+	for fresh, want := range map[bool]string{false: "mde-offboard report fleet --checkpoint my.db", true: "--results FILE"} {
+		j := &job{name: "fleet", results: filepath.Join(t.TempDir(), "fleet.results.csv"), fresh: fresh}
+		err := a.tellResults(j, &connected{Session: batch.Session{Store: store}}, 1, 0) // there is no such batch
+		if code, hint := codeOf(err); code != batch.CodeError || !strings.Contains(hint, want) || strings.Contains(hint, "report") == fresh {
+			t.Errorf("fresh books %v: code %d, hint %q; want 1 and %q", fresh, code, hint, want)
 		}
 	}
 }

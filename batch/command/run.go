@@ -357,8 +357,11 @@ func (a *app) tellResults(j *job, s *connected, id int64, code int) error {
 	sum, err := report.WriteResults(context.WithoutCancel(a.Context), s.Store, id, j.results, report.ResultOptions{Excel: j.excel})
 	if err != nil {
 		a.code = batch.CodeError
-		return &batch.Stop{Why: "the result CSV could not be written", Err: err, Code: batch.CodeError,
-			Hint: "nothing is lost; mde-offboard report " + j.name + " writes it from the checkpoint"}
+		hint := "nothing is lost; " + a.command("report", j.name) + " writes it from the checkpoint"
+		if j.fresh {
+			hint = "name another place: --results FILE. The rehearsal's checkpoint ends with it"
+		}
+		return &batch.Stop{Why: "the result CSV could not be written", Err: err, Code: batch.CodeError, Hint: hint}
 	}
 	var b checkpoint.Batch
 	err = s.Store.View(context.WithoutCancel(a.Context), func(r checkpoint.Reader) (err error) {

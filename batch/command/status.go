@@ -55,7 +55,7 @@ func (a *app) statusOfAll(asJSON bool) error {
 		return err
 	}
 	defer store.Close()
-	all, err := report.Status(a.Context, store, time.Now())
+	all, err := report.Status(a.Context, store, a.asking())
 	if err != nil {
 		return err
 	}
@@ -65,8 +65,13 @@ func (a *app) statusOfAll(asJSON bool) error {
 	return report.WriteStatus(a.Stdout, all, time.Local)
 }
 
+func (a *app) asking() report.StatusOptions {
+	machine, _ := os.Hostname()
+	return report.StatusOptions{Now: time.Now(), Machine: machine, Command: a.command}
+}
+
 func (a *app) statusOf(store *checkpoint.Store, b checkpoint.Batch, asJSON bool) error {
-	st, err := report.StatusOf(a.Context, store, b.ID, time.Now())
+	st, err := report.StatusOf(a.Context, store, b.ID, a.asking())
 	if err != nil {
 		return err
 	}
