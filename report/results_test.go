@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -102,7 +103,7 @@ func TestResultsAreAList(t *testing.T) {
 	}
 	w := newWorld(t)
 	w.newBatch("hostile", false)
-	w.plan(checkpoint.Plan{Columns: []string{"Site", "Cost, centre"}})
+	w.plan(checkpoint.Plan{Columns: []string{"Status", "Cost, centre"}})
 	var lines []checkpoint.Line
 	for i, c := range cells {
 		lines = append(lines, checkpoint.Line{N: int64(i + 1), Position: int64(i + 1), Line: i + 2, Device: device(i + 1),
@@ -119,6 +120,9 @@ func TestResultsAreAList(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	if got := l.Columns(); !slices.Equal(got, []string{"List Status", "Cost, centre"}) {
+		t.Errorf("reading back the columns = %q", got)
+	}
 	for i, c := range cells {
 		row, err := l.Next()
 		if err != nil || row.Problem != nil {
@@ -132,6 +136,26 @@ func TestResultsAreAList(t *testing.T) {
 	}
 	if _, err := l.Next(); err != io.EOF {
 		t.Errorf("after the last row: %v; want EOF", err)
+	}
+}
+
+// TestListColumns: no name stands twice in a header, whatever a list calls its
+// columns, and none changes again in results of results.
+func TestListColumns(t *testing.T) {
+	for _, tt := range []struct {
+		why, columns, want string
+	}{
+		{"its own", "Site|Owner", "Site|Owner"},
+		{"one of ours", "Status|Site|Line", "List Status|Site|List Line"},
+		{"but for the case", "STATUS|error", "List STATUS|List error"},
+		{"the second of several lists", "Site|Owner|site", "Site|Owner|List site"},
+		{"the other name is there, too", "Status|List Status|Status", "List Status 2|List Status|List Status 3"},
+		{"no name", "||Site", "||Site"},
+	} {
+		got := ListColumns(strings.Split(tt.columns, "|"))
+		if again := ListColumns(got); strings.Join(got, "|") != tt.want || !slices.Equal(again, got) {
+			t.Errorf("%s: ListColumns(%s) = %q, then %q; want %s both times", tt.why, tt.columns, got, again, tt.want)
+		}
 	}
 }
 

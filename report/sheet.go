@@ -5,6 +5,9 @@ import (
 	"bytes"
 	"encoding/csv"
 	"io"
+	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/gocarina/gocsv"
 
@@ -35,6 +38,41 @@ type record struct {
 	TenantID        string `csv:"TenantId"`
 }
 
+// resultColumns are the names of our columns.
+var resultColumns = func() (names []string) {
+	t := reflect.TypeFor[record]()
+	for i := range t.NumField() {
+		names = append(names, t.Field(i).Tag.Get("csv"))
+	}
+	return names
+}()
+
+// ListColumns are the names under which a list's columns stand behind ours: their
+// own, but for one that is there already. PowerShell's Import-Csv reads no file in
+// which two names are the same but for their case. A name without such a twin stays
+// as it is, so that results of results keep theirs.
+func ListColumns(columns []string) []string {
+	set := func(names []string) map[string]bool {
+		m := map[string]bool{}
+		for _, name := range names {
+			m[strings.ToLower(name)] = true
+		}
+		return m
+	}
+	written, theirs := set(resultColumns), set(columns)
+	names := slices.Clone(columns)
+	for i, own := range columns {
+		name := own
+		for n := 1; name != "" && (written[strings.ToLower(name)] || n > 1 && theirs[strings.ToLower(name)]); n++ {
+			if name = "List " + own; n > 1 {
+				name += " " + itoa(n)
+			}
+		}
+		names[i], written[strings.ToLower(name)] = name, true
+	}
+	return names
+}
+
 // batchOfRows is how many rows gocsv gets at once: enough that its reflection
 // over the type costs nothing, few enough that a long list takes no memory.
 const batchOfRows = 512
@@ -58,7 +96,7 @@ type sheet struct {
 
 // newSheet starts a CSV file whose last columns are those of the list.
 func newSheet(w io.Writer, columns []string, excel bool) (*sheet, error) {
-	s := &sheet{out: bufio.NewWriterSize(w, 1<<16), width: len(columns), extras: [][]string{columns}}
+	s := &sheet{out: bufio.NewWriterSize(w, 1<<16), width: len(columns), extras: [][]string{ListColumns(columns)}}
 	s.csv = csv.NewWriter(&s.line)
 	if excel {
 		// Excel takes a file without this mark for one in the system's code page.

@@ -15,6 +15,7 @@ import (
 	"mde-offboard/batch/checkpoint"
 	"mde-offboard/batch/defender"
 	"mde-offboard/batch/input"
+	"mde-offboard/report"
 )
 
 func (a *app) planCommand() *cobra.Command {
@@ -255,7 +256,7 @@ func (j *job) draft() (plan *batch.Plan, err error) {
 	}
 	defer lists.Close()
 	if plan, err = batch.Draft(lists, j.listName, j.req); err == nil {
-		plan.Notes = append(plan.Notes, j.notes...)
+		j.note(plan)
 	}
 	return plan, listError(err)
 }
@@ -281,9 +282,19 @@ func (j *job) makePlan(open *batch.Open, req batch.Request) (*batch.Plan, error)
 	if err != nil {
 		return nil, listError(err)
 	}
-	plan.Notes = append(plan.Notes, j.notes...)
+	j.note(plan)
 	j.made = plan
 	return plan, nil
+}
+
+// note adds what there is to say of the lists beside what their reader has said.
+func (j *job) note(plan *batch.Plan) {
+	plan.Notes = append(plan.Notes, j.notes...)
+	for i, name := range report.ListColumns(plan.Columns) {
+		if own := plan.Columns[i]; name != own {
+			plan.Notes = append(plan.Notes, fmt.Sprintf("column %q is called %q in the results, as its name is there already", own, name))
+		}
+	}
 }
 
 // listError makes what is wrong with a list wrong usage.
