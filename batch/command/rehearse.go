@@ -48,3 +48,26 @@ func (a *app) rehearse(j *job) error {
 	}
 	return nil
 }
+
+// faultSpec is a flag for faults.
+type faultSpec string
+
+// String is the value as it is given on the command line.
+func (s *faultSpec) String() string { return string(*s) }
+
+// Set takes help for a request, which is met before anything else is looked at.
+func (s *faultSpec) Set(spec string) error {
+	if spec == "help" {
+		return request{simulator.FaultHelp()}
+	}
+	*s = faultSpec(spec)
+	return nil
+}
+
+// Type names the value in the help.
+func (s *faultSpec) Type() string { return "faults" }
+
+// request is no error, but what was asked for by the value of a flag.
+type request struct{ text string }
+
+func (r request) Error() string { return r.text }

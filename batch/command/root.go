@@ -96,7 +96,12 @@ func Main(env Env, args []string) (code int) {
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	if err := root.ExecuteContext(env.Context); err != nil {
+	err := root.ExecuteContext(env.Context)
+	if asked, ok := errors.AsType[request](err); ok {
+		fmt.Fprint(a.Stdout, asked.text)
+		return batch.CodeDone
+	}
+	if err != nil {
 		return a.complain(err)
 	}
 	return a.code

@@ -28,6 +28,20 @@ func called(t *testing.T, env []string, args ...string) (code int, stdout, stder
 	return code, fileText(t, files[0].Name()), fileText(t, files[1].Name())
 }
 
+// TestFaultsHelp: help is a request wherever a specification is taken, and whatever
+// else is missing.
+func TestFaultsHelp(t *testing.T) {
+	for _, args := range []string{"run --faults help", "plan --simulate list.csv --faults=help", "simulate --faults help"} {
+		code, stdout, stderr := called(t, nil, strings.Fields(args)...)
+		if code != batch.CodeDone || stderr != "" || !strings.Contains(stdout, "\n429-seconds, ") || !strings.Contains(stdout, "\nnoid  ") {
+			t.Errorf("%s ended with %d; want 0 and the faults\n%s%s", args, code, stdout, stderr)
+		}
+	}
+	if code, stdout, _ := called(t, []string{"MDE_OFFBOARD_FAULTS", "help"}, "run", "list.csv"); code != batch.CodeDone || stdout == "" {
+		t.Errorf("by the environment: code %d, %q; want 0 and the faults", code, stdout)
+	}
+}
+
 // TestWrongBeforeTheLog: what is wrong before the log is open is said on the
 // screen, also where there is to be a file for it.
 func TestWrongBeforeTheLog(t *testing.T) {

@@ -67,7 +67,7 @@ func (j *job) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&j.req.RecentlySeen, "recently-seen", 0, "hold back devices that were seen within `D`, such as 72h, or whose record does not say when; one that the inventory lacks has left it long ago and is sent, with a warning (default: off)")
 	f.IntVar(&j.req.Canary, "canary", 0, "send the first `N` devices, then ask again; unattended, the next run goes on (default: off)")
 	f.BoolVar(&j.simulate, "simulate", false, "rehearse against the embedded simulator; no tenant, no login, nothing is changed")
-	f.StringVar(&j.faults, "faults", "", "faults `SPEC` that the simulator plays, such as lost-after=5%,429-seconds@40; help: their names")
+	f.Var((*faultSpec)(&j.faults), "faults", "faults `SPEC` that the simulator plays, such as lost-after=5%,429-seconds@40; help: lists them")
 }
 
 func (j *job) addRunFlags(f *pflag.FlagSet) {

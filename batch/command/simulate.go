@@ -41,7 +41,7 @@ a run in another process finds it, and its books when it ends.`,
 	f.StringVar(&r.books, "books", "", "write the books to `FILE` at the end (default: standard output)")
 	f.StringSliceVar(&r.listed, "inventory", nil, "take the devices of these `LISTS` for the inventory (default: every id is a device)")
 	f.Int64Var(&r.opt.Seed, "seed", 1, "seed `N` of all that is random")
-	f.StringVar(&r.opt.Faults, "faults", "", "faults `SPEC` to play, such as lost-after=5%,429-seconds@40; help: their names")
+	f.Var((*faultSpec)(&r.opt.Faults), "faults", "faults `SPEC` to play, such as lost-after=5%,429-seconds@40; help: lists them")
 	f.IntVar(&r.opt.PerMinute, "per-minute", 100, "calls a minute, at most `N`")
 	f.IntVar(&r.opt.PerHour, "per-hour", 1500, "calls an hour, at most `N`")
 	f.DurationVar(&r.opt.Minute, "minute", time.Minute, "length `D` of the minute window")

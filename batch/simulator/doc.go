@@ -54,6 +54,7 @@
 //	lag                              the action can be read only after 110 s, or the duration
 //	final-first                      of cancel: the action succeeds a moment before
 //	mixed, mixed-quick               all transient ones; those without a long wait
+//	seed=7                           the seed of what is drawn
 //
 // # Magic device ids
 //
