@@ -119,9 +119,10 @@ func TestMetadataDown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		down := true
+		down, tries := true, 0
 		network := roundTripper(func(r *http.Request) (*http.Response, error) {
 			if down && r.URL.Host == "169.254.169.254" {
+				tries++
 				return nil, &net.OpError{Op: "dial", Err: errors.New("no route")}
 			}
 			return virtualMachine{s.Transport(), s.Metadata()}.RoundTrip(r)
@@ -129,6 +130,9 @@ func TestMetadataDown(t *testing.T) {
 		c := connect(t, defender.Config{Endpoint: s.URL(), AuthorityHost: s.URL(), Transport: network}, source)
 		if _, err := c.Identity(t.Context()); defender.ClassOf(err) != defender.BadIdentity {
 			t.Errorf("Identity() without a metadata service = %v; want a bad identity", err)
+		}
+		if tries != 4 {
+			t.Errorf("the metadata service was asked %d times; want once and three times again", tries)
 		}
 		down = false
 		if _, _, err := c.Offboard(t.Context(), device, "c", nil); err != nil {
