@@ -38,8 +38,6 @@ type Exchange struct {
 	// RequestID joins what the answer named of request-id, x-ms-request-id and
 	// mise-correlation-id; ClientRequestID is ours.
 	RequestID, ClientRequestID string
-	// Simulated is true when the answer said that it comes from a simulator.
-	Simulated bool
 	// Token counts the credentials: 1 for the first, one more for each refresh.
 	Token int
 }
@@ -82,7 +80,6 @@ func (x *Exchange) answered(status int, h http.Header) {
 	x.Status = status
 	x.Date, _ = http.ParseTime(h.Get("Date"))
 	x.RequestID = requestIDs(h)
-	x.Simulated = simulated(h)
 }
 
 func simulated(h http.Header) bool { return h.Get("X-Simulated-Defender") == "1" }

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +26,7 @@ type Identity struct {
 	User          string // the name that a user signed in with, empty for an application
 	ObjectID      string // oid
 	Expires       time.Time
-	// Simulated is true when the authority said that it is a simulator.
+	// Simulated is true when the API says that it is a simulator.
 	Simulated bool
 }
 
@@ -57,8 +59,43 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	if err != nil {
 		return Identity{}, &Error{Class: BadIdentity, Err: err}
 	}
-	id.Simulated = c.guard.isSimulated()
-	return id, nil
+	id.Simulated, err = c.rehearses(ctx)
+	return id, err
+}
+
+// rehearses reports whether the API is a simulator, whoever issued the token: a
+// login that asks no authority, or one elsewhere, would not tell.
+func (c *Client) rehearses(ctx context.Context) (bool, error) {
+	issuer, api := c.guard.isSimulated(), false
+	switch {
+	case issuer && c.target.Authority == c.target.Endpoint: // one server
+		return true, nil
+	case c.target.Loopback: // where a simulator can be
+		var err error
+		if api, err = c.asksSimulator(ctx); err != nil {
+			return false, &Error{Class: NotSent, Message: c.target.Host + " cannot be reached", Err: hush(err), Hint: hintNetwork}
+		}
+	}
+	if issuer && !api {
+		return false, &Error{Class: BadIdentity, Message: "the login authority is a simulator, and " + c.target.Host + " is not", Hint: "let --endpoint and --authority-host name the same, or leave both out"}
+	}
+	return api, nil
+}
+
+// asksSimulator asks for a simulator's books, without a token: that counts as no
+// call of anybody's.
+func (c *Client) asksSimulator(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %v", c.timeout))
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.target.Endpoint+"/simulator/books", nil)
+	if err != nil {
+		return false, err
+	}
+	res, err := c.api.Do(req)
+	if err != nil {
+		return false, err
+	}
+	return simulated(res.Header), res.Body.Close()
 }
 
 // readIdentity reads the claims of a token. The signature is the API's business.

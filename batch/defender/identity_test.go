@@ -79,6 +79,38 @@ func TestCheckAgainstTheAuthority(t *testing.T) {
 	}
 }
 
+// TestSimulatedLoginElsewhere: a simulator's token is not for anybody else.
+func TestSimulatedLoginElsewhere(t *testing.T) {
+	s, cfg := listen(t, simulator.Options{})
+	tests := []struct {
+		reason, endpoint string
+		api              http.Handler
+		want             string // in the error; empty: simulated
+	}{
+		{"the simulator", cfg.Endpoint, s, ""},
+		{"the simulator by another name", "https://localhost", s, ""},
+		{"somebody else on loopback", "https://localhost", answer(404, "", ""), "and localhost is not"},
+		{"Defender", "", answer(404, "", ""), "and api.security.microsoft.com is not"},
+	}
+	for _, test := range tests {
+		cfg := cfg
+		cfg.Endpoint = test.endpoint
+		cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path != "/simulator/books" {
+				return s.Transport().RoundTrip(r)
+			}
+			return respond(test.api, r), nil
+		})
+		id, err := connect(t, cfg, secretSource).Identity(t.Context())
+		if test.want == "" && (err != nil || !id.Simulated) || test.want != "" && (defender.ClassOf(err) != defender.BadIdentity || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: Identity() = %+v, %v; want %q", test.reason, id, err, test.want)
+		}
+	}
+	if b := s.Books(); len(b.Calls) > 1 || b.Calls[simulator.KindToken].Calls == 0 {
+		t.Errorf("the simulator's books have calls %v; want those for tokens alone", b.Calls)
+	}
+}
+
 // changing is a login that becomes another one.
 type changing struct{ tokens chan azcore.AccessToken }
 
