@@ -113,7 +113,7 @@ func Draft(list lister, name string, req Request) (*Plan, error) {
 func newPlan(list lister, name string, req Request) *Plan {
 	return &Plan{Request: req, List: name, Columns: list.Columns(),
 		heirs: req.Protect.heirs(req.Inventory),
-		todo: sha256.New(), Held: map[string]*Tally{}, Warned: map[string]*Tally{}, Done: map[checkpoint.Status]int{}, keep: map[int64]string{}}
+		todo:  sha256.New(), Held: map[string]*Tally{}, Warned: map[string]*Tally{}, Done: map[checkpoint.Status]int{}, keep: map[int64]string{}}
 }
 
 // read reads the list to its end.

@@ -170,7 +170,7 @@ func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Bat
 	if sum.Counts[checkpoint.Accepted] > 0 {
 		a.say("Accepted means recorded: a device leaves when it next comes online.")
 	}
-	if sum.Counts[checkpoint.Accepted] > 0 && !j.simulate && !j.track { // whose Defender ends with the run
+	if sum.Counts[checkpoint.Accepted] > 0 && !j.track && !j.opt.NoReads && !j.simulate { // whose Defender ends with the run
 		a.say("To follow it: %s", a.command("track", j.name))
 	}
 	if (code == batch.CodeStopped || code == batch.CodeGuard) && b.Closed == "" && !j.fresh {

@@ -24,9 +24,14 @@ func (a *app) showPlan(j *job, s *connected, p *batch.Plan) {
 		a.say("Target      %s; its tenant and application are not known without a login", s.Host)
 	}
 	a.showInventory(p)
+	lookedUp := "looked up before anything else"
+	if j.opt.NoReads {
+		a.say("Look-ups    none, without the permission to read: an action that is open already is not seen, and what falls in doubt stays so")
+		lookedUp = "not looked up, not called again"
+	}
 	a.problems(p)
 	a.say("To do       %s", count(p.ToDo, "device"))
-	a.row(p.InDoubt, "in doubt", "looked up before anything else")
+	a.row(p.InDoubt, "in doubt", lookedUp)
 	a.row(p.Duplicates, "duplicate", "skipped")
 	if p.Request.SkipInvalid {
 		a.row(p.Invalid, "invalid", "skipped")
