@@ -23,6 +23,9 @@ func TestCanary(t *testing.T) {
 		if end.stop != nil || end.code != CodeStopped || end.counts[checkpoint.Accepted] != 3 || end.counts[checkpoint.Pending] != 7 {
 			t.Errorf("the canary: stop %v, code %d, %v; want none, %d, 3 accepted and 7 pending", end.stop, end.code, end.counts, CodeStopped)
 		}
+		if got, want := end.runs[0].Why, "the first 3 are over: look at how they went. The next run goes on with the rest"; got != want {
+			t.Errorf("the run of the canary ended %q; want %q", got, want)
+		}
 		for i, task := range end.tasks {
 			if want := i < 3; (task.Status == checkpoint.Accepted) != want {
 				t.Errorf("device %d is %s; want the first three accepted", i, task.Status)

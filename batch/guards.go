@@ -76,6 +76,12 @@ func (p *Plan) CanaryLeft() int {
 	return 0
 }
 
+// CanaryOver is what there is to say, behind an article, when the first n devices
+// are over and nobody is asked to go on.
+func CanaryOver(n int) string {
+	return fmt.Sprintf("first %d are over: look at how they went. The next run goes on with the rest", n)
+}
+
 // Digest names exactly this plan for this target: run --plan compares it. Its
 // first half names the order: target, list and settings. The second names what
 // that comes to now: what becomes of each line.

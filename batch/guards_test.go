@@ -1,6 +1,8 @@
 package batch
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -207,6 +209,37 @@ func TestDigest(t *testing.T) {
 				t.Errorf("device %s and device %s give the same digest", which, other)
 			}
 			seenBy[got] = which
+		}
+	}
+}
+
+// The audit has every guard of a plan and what it was set to.
+func TestDescribed(t *testing.T) {
+	file := protectFile(t, "srv-*\n# comment\ntag:tier0\n")
+	protect, err := ReadProtection([]string{file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		reason string
+		req    Request
+		want   []string
+	}{
+		{"no guard", Request{}, []string{`"protect":[]`, `"retry":[]`, `"canary":0`, `"recentlySeen":"0s"`, `"skipInvalid":false`, `"maxDevices":0`, `"inventory":false`}},
+		{"all guards", Request{MaxDevices: 1000, MaxPercent: 12.5, Canary: 3, RecentlySeen: 72 * time.Hour, SkipInvalid: true, Again: true,
+			Retry: []checkpoint.Status{checkpoint.Failed}, Protect: protect, Inventory: onboarded(1)},
+			[]string{`"maxDevices":1000`, `"maxPercent":12.5`, `"canary":3`, `"recentlySeen":"72h0m0s"`, `"skipInvalid":true`, `"again":true`, `"retry":["failed"]`,
+				`"maxFailures":"5"`, `"inventory":true`,
+				fmt.Sprintf(`"protect":[{"file":%q,"patterns":2,"sha256":"%x"}]`, file, sha256.Sum256([]byte("name:srv-*\ntag:tier0")))}},
+	} {
+		b, err := json.Marshal((&Plan{Request: tc.req}).described(&Options{MaxFailures: Threshold{Count: 5}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range tc.want {
+			if !strings.Contains(string(b), want) {
+				t.Errorf("%s: %s has no %s", tc.reason, b, want)
+			}
 		}
 	}
 }

@@ -74,6 +74,7 @@ type runEnd struct {
 	counts map[checkpoint.Status]int
 	plan   *Plan
 	tasks  []checkpoint.Task
+	runs   []checkpoint.Run
 }
 
 // run plans a list and runs it, as one process would.
@@ -163,7 +164,10 @@ func (w *world) runText(ctx context.Context, store *checkpoint.Store, text strin
 	}
 	end.counts = r.Counts()
 	err = store.View(context.Background(), func(rd checkpoint.Reader) error {
-		end.tasks, err = rd.Tasks(r.BatchID())
+		if end.tasks, err = rd.Tasks(r.BatchID()); err != nil {
+			return err
+		}
+		end.runs, err = rd.Runs(r.BatchID())
 		return err
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,6 +22,22 @@ type Protection struct {
 	ids    map[string]pattern
 	others []pattern
 	all    []string // in their order, for a digest
+	files  []patternFile
+}
+
+// patternFile is a file of patterns as the audit names it.
+type patternFile struct {
+	File     string `json:"file"`
+	Patterns int    `json:"patterns"`
+	SHA256   string `json:"sha256"` // of the patterns, each with its kind, one a line
+}
+
+// described are the files of a protection.
+func (p *Protection) described() []patternFile {
+	if p == nil {
+		return []patternFile{}
+	}
+	return p.files
 }
 
 // ReadProtection reads protect files. What is wrong with any of their lines is
@@ -71,6 +88,7 @@ func (p *Protection) read(name string, f *os.File) error {
 	if len(wrong) == 0 && len(p.all) == before {
 		return fmt.Errorf("%s: has no pattern, and protects nothing", name)
 	}
+	p.files = append(p.files, patternFile{name, len(p.all) - before, fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(p.all[before:], "\n"))))})
 	return errors.Join(wrong...)
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -200,12 +201,13 @@ func (o *Open) Start(ctx context.Context, p *Plan, what, how string, opt Options
 	r := &Runner{caller: o.s.caller(&opt), show: show, name: o.name, sim: o.s.Simulated, keep: p.keep, counts: map[checkpoint.Status]int{}, rows: map[string]map[string]bool{},
 		rng: rand.New(rand.NewPCG(uint64(opt.Seed), 0))}
 	now := o.s.Clock.Now()
-	settings, err := json.Marshal(opt.described())
+	settings, err := json.Marshal(p.described(&opt))
 	if err != nil {
 		return nil, err
 	}
 	err = o.s.Store.Update(func(tx *checkpoint.Tx) error {
 		e := checkpoint.Event{Kind: "run", At: now, Start: o.s.start(what, how, &opt)}
+		e.Start.Settings = "" // the plan says more
 		if e.Closed, err = o.reopens(tx, &opt); err != nil {
 			return err
 		}
@@ -230,8 +232,9 @@ func (o *Open) Start(ctx context.Context, p *Plan, what, how string, opt Options
 
 // start describes a run.
 func (s *Session) start(what, how string, opt *Options) *checkpoint.RunStart {
+	settings, _ := json.Marshal(opt.pace()) // which cannot fail
 	return &checkpoint.RunStart{What: what, Who: s.Who, Host: s.Machine, PID: int64(s.PID), Version: s.Version, Agreed: how,
-		Grace: opt.Grace().Microseconds()}
+		Grace: opt.Grace().Microseconds(), Settings: string(settings)}
 }
 
 // write puts a plan into the batch.
@@ -336,8 +339,11 @@ func (r *Runner) load(ctx context.Context) error {
 func (r *Runner) Finish(stop *Stop) (int, error) {
 	c := code(stop, r.counts)
 	why := "done"
-	if stop != nil {
+	switch {
+	case stop != nil:
 		why = stop.Error()
+	case c == CodeStopped && r.opt.Canary > 0:
+		why = "the " + CanaryOver(r.opt.Canary)
 	}
 	return c, r.end(why, c)
 }
@@ -361,21 +367,31 @@ func (r *Runner) Sent() int { return r.sentCalls }
 // Counts are the batch's tasks by status.
 func (r *Runner) Counts() map[checkpoint.Status]int { return r.counts }
 
-// described are the settings as the audit shows them.
-func (o *Options) described() map[string]any {
+// pace are the settings that say how fast a run may call, as the audit shows them.
+func (o *Options) pace() map[string]any {
 	windows := []string{}
 	for _, w := range o.Windows {
 		windows = append(windows, w.String())
 	}
-	return map[string]any{"windows": windows, "sharedBudget": o.SharedBudget, "workers": o.Workers, "timeout": o.Timeout.String(),
+	return map[string]any{"windows": windows, "sharedBudget": o.SharedBudget}
+}
+
+// described are the settings and the guards of a plan as the audit shows them.
+func (p *Plan) described(o *Options) map[string]any {
+	req, all := &p.Request, o.pace()
+	maps.Copy(all, map[string]any{"workers": o.Workers, "timeout": o.Timeout.String(),
 		"settleWait": o.SettleWait.String(), "maxAttempts": o.MaxAttempts, "maxOutage": o.MaxOutage.String(), "commentTag": !o.NoTag,
-		"again": o.Again, "hours": o.Hours, "limit": o.Limit, "maxFailures": o.MaxFailures.String(), "lookUps": !o.NoReads}
+		"hours": o.Hours, "limit": o.Limit, "lookUps": !o.NoReads,
+		"again": req.Again, "retry": append([]checkpoint.Status{}, req.Retry...), "skipInvalid": req.SkipInvalid, "maxDevices": req.MaxDevices, "maxPercent": req.MaxPercent,
+		"maxFailures": o.MaxFailures.String(), "canary": req.Canary, "recentlySeen": req.RecentlySeen.String(),
+		"protect": req.Protect.described(), "inventory": req.Inventory != nil})
+	return all
 }
 
 // Write puts a plan that sends nothing into the batch: lines that moved, left
 // or are held back.
 func (o *Open) Write(p *Plan, opt Options) error {
-	settings, err := json.Marshal(opt.described())
+	settings, err := json.Marshal(p.described(&opt))
 	if err != nil {
 		return err
 	}

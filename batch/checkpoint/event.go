@@ -49,13 +49,14 @@ type Plan struct {
 
 // RunStart is the first event of a run; its number in the chain is the run's id.
 type RunStart struct {
-	What    string `json:"what"`
-	Who     string `json:"who"`
-	Host    string `json:"host"`
-	PID     int64  `json:"pid"`
-	Version string `json:"version"`
-	Agreed  string `json:"agreed"`
-	Grace   int64  `json:"graceMicros"`
+	What     string `json:"what"`
+	Who      string `json:"who"`
+	Host     string `json:"host"`
+	PID      int64  `json:"pid"`
+	Version  string `json:"version"`
+	Agreed   string `json:"agreed"`
+	Grace    int64  `json:"graceMicros"`
+	Settings string `json:"settings,omitempty"` // JSON; empty: those of the plan before it
 }
 
 // RunEnd is the last event of a run that could say why it ended.

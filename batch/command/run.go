@@ -282,7 +282,7 @@ func (a *app) readAgain() (again bool) {
 // canaryBack says whether somebody can be asked to go on; else the next run will.
 func (a *app) canaryBack(j *job) bool {
 	if j.yes || j.digest != "" {
-		a.say("The first %d are over: look at how they went. The next run goes on with the rest.", j.opt.Canary)
+		a.say("The %s.", batch.CanaryOver(j.opt.Canary))
 		return false
 	}
 	a.say("The first %d are over. This is what is left:", j.opt.Canary)
