@@ -18,6 +18,7 @@ type audit struct {
 	batch    checkpoint.Batch
 	runs     []checkpoint.Run
 	plans    []planned
+	settings map[int64]string // by run
 	holds    []held
 	attempts map[int64][]checkpoint.Attempt  // offboard calls, by task
 	about    map[string][]checkpoint.Attempt // other calls, by the device that they are about; "": none
@@ -71,7 +72,7 @@ func gather(ctx context.Context, r checkpoint.Reader, batch int64) (*audit, erro
 		return nil, err
 	}
 	a.sortAttempts(attempts)
-	if err := a.readEvents(r); err != nil {
+	if err := a.readEvents(r, allEvents...); err != nil {
 		return nil, err
 	}
 	if err := a.readTasks(ctx, r); err != nil {
@@ -93,25 +94,43 @@ func (a *audit) sortAttempts(attempts []checkpoint.Attempt) {
 	}
 }
 
-// readEvents finds the plans and the holds in the chain: the tables keep only
-// the last of each.
-func (a *audit) readEvents(r checkpoint.Reader) error {
+// What events hold that the tables keep only the last of, as it stands in them.
+var (
+	planEvents = []string{`"plan":{`, `"start":{`}
+	allEvents  = append([]string{`"hold":{`}, planEvents...)
+)
+
+// readEvents finds in the chain what the tables do not keep. Events that have none
+// of some parts are not worth decoding.
+func (a *audit) readEvents(r checkpoint.Reader, parts ...string) error {
+	a.settings = map[int64]string{}
 	return r.EachEvent(a.batch.ID, func(seq int64, _, body string) error {
-		if !strings.Contains(body, `"plan":{`) && !strings.Contains(body, `"hold":{`) {
-			return nil // not worth decoding
+		if !slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(body, part) }) {
+			return nil
 		}
 		var e checkpoint.Event
 		if err := json.Unmarshal([]byte(body), &e); err != nil {
 			return fmt.Errorf("event %d: %w", seq, err)
 		}
-		if e.Plan != nil {
-			a.plans = append(a.plans, planned{e.At, *e.Plan})
-		}
-		if e.Hold != nil {
-			a.holds = append(a.holds, held{e.At, *e.Hold})
-		}
+		a.readEvent(seq, &e)
 		return nil
 	})
+}
+
+func (a *audit) readEvent(seq int64, e *checkpoint.Event) {
+	if e.Plan != nil {
+		a.plans = append(a.plans, planned{e.At, *e.Plan})
+	}
+	if e.Start != nil {
+		a.settings[seq] = e.Start.Settings
+		// A run of a plan, and any of an older program, has the settings of the plan.
+		if n := len(a.plans); n > 0 && e.Start.Settings == "" {
+			a.settings[seq] = a.plans[n-1].Options
+		}
+	}
+	if e.Hold != nil {
+		a.holds = append(a.holds, held{e.At, *e.Hold})
+	}
 }
 
 // readTasks counts the tasks.

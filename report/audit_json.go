@@ -18,7 +18,7 @@ var AuditSchema []byte
 
 const (
 	auditFormat  = "mde-offboard audit"
-	auditVersion = 1
+	auditVersion = 2
 )
 
 // The types below are the document that audit.schema.json describes. A field is
@@ -85,6 +85,7 @@ type (
 		Explanation string      `json:"explanation"`
 	}
 	windowDoc struct {
+		Call    string  `json:"call"`
 		Limit   int     `json:"limit"`
 		Seconds float64 `json:"seconds"`
 		Most    int     `json:"most"`
@@ -240,15 +241,15 @@ func some(s []string) []string {
 }
 
 func (s *schedule) doc() quotaDoc {
-	d := quotaDoc{Shared: s.shared, Calls: len(s.own), OtherCalls: len(s.others), Windows: []windowDoc{},
-		Explanation: "most is the largest number of calls that Defender may have counted in any window of that length: " +
+	d := quotaDoc{Windows: []windowDoc{},
+		Explanation: "most is the largest number of calls of the kind that Defender may have counted in any window of that length: " +
 			"those that had been reserved and were not over for that long"}
-	for i, w := range s.windows {
-		doc := windowDoc{Limit: w.Limit, Seconds: w.Per.Seconds()}
-		if i < len(s.levels) {
-			doc.Most, doc.MostAt = s.levels[i].most, exact(s.levels[i].mostAt)
+	for _, b := range s.budgets {
+		d.Shared = b.kind == allKinds
+		d.Calls, d.OtherCalls = d.Calls+len(b.own), d.OtherCalls+len(b.others)
+		for _, l := range b.levels {
+			d.Windows = append(d.Windows, windowDoc{b.kind, l.Limit, l.Per.Seconds(), l.most, exact(l.mostAt)})
 		}
-		d.Windows = append(d.Windows, doc)
 	}
 	return d
 }

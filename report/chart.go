@@ -13,6 +13,7 @@ import (
 // runs, and what was waited for.
 type chart struct {
 	Kept                    bool
+	Own                     bool // a run kept to less than the limit
 	Verdict, Describe, Note string
 	Height                  int
 	Panels                  []panel
@@ -28,12 +29,15 @@ type chart struct {
 
 type (
 	panel struct {
-		Name, Limit, Most, Area, LimitY string
-		Y, H, NameY                     int
+		Name, Limit, Area, LimitY, Own string
+		Y, H, NameY                    int
 	}
 	box       struct{ X, W, Class string }
 	waitKind  struct{ Class, Name string }
-	windowRow struct{ Name, Limit, Most, At string }
+	windowRow struct {
+		Calls, Name, Limit, Most, At string
+		First                        bool // of its budget
+	}
 )
 
 // The kinds of wait, by their class in the page.
@@ -45,15 +49,15 @@ const (
 
 // newChart draws the schedule; nil if nothing was sent.
 func newChart(a *audit) *chart {
-	s := &a.schedule
-	if len(s.own) == 0 {
+	b := a.schedule.drawn()
+	if len(b.own) == 0 {
 		return nil
 	}
 	x := newAxis(a.busy())
-	c := &chart{Kept: true, Ticks: x.ticks(), Breaks: x.breaks()}
+	c := &chart{Ticks: x.ticks(), Breaks: x.breaks()}
 	y := 0
-	for i := len(s.levels) - 1; i >= 0; i-- { // the longest window on top
-		c.panel(&x, s.levels[i], &y)
+	for i := len(b.levels) - 1; i >= 0; i-- { // the longest window on top
+		c.panel(&x, b.levels[i], &y)
 	}
 	c.RunsNameY, c.RunsY = y+14, y+22
 	c.TickY, c.DayY, c.Height = c.RunsY+48, c.RunsY+64, c.RunsY+72
@@ -68,8 +72,9 @@ func newChart(a *audit) *chart {
 // callers are the runs that made calls: one that only watches for days what
 // becomes of the actions would leave no room for them.
 func (a *audit) callers() (runs []checkpoint.Run) {
+	made := runsOf(a.schedule.drawn().own)
 	for _, r := range a.runs {
-		if a.schedule.has(r) {
+		if made[r.ID] {
 			runs = append(runs, r)
 		}
 	}
@@ -89,7 +94,7 @@ func (a *audit) busy() (all []stretch) {
 	for _, r := range a.callers() {
 		all = append(all, stretch{from: r.Started, to: endOf(r)})
 	}
-	for _, c := range a.schedule.own {
+	for _, c := range a.schedule.drawn().own {
 		all = append(all, stretch{from: c.from, to: c.from})
 	}
 	return all
@@ -99,13 +104,12 @@ func (a *audit) busy() (all []stretch) {
 func (c *chart) panel(x *axis, l level, y *int) {
 	const height, head, below = 104, 22, 16
 	top := float64(max(l.Limit, l.most)) * 1.12
-	p := panel{Name: titled(span(l.Per)), Limit: thousands(l.Limit), Most: thousands(l.most), H: height, NameY: *y + 14, Y: *y + head,
-		LimitY: short(height * (1 - float64(l.Limit)/top))}
+	p := panel{Name: titled(span(l.Per)), Limit: fmt.Sprintf("limit %s, fullest %s", thousands(l.Limit), thousands(l.most)), H: height,
+		NameY: *y + 14, Y: *y + head, LimitY: short(height * (1 - float64(l.Limit)/top)), Own: line(x, l.own, height, top)}
 	p.Area = area(x, l.steps, height, top)
+	c.Own = c.Own || p.Own != ""
 	*y += head + height + below
 	c.Panels = append(c.Panels, p)
-	c.Kept = c.Kept && l.most <= l.Limit
-	c.Windows = append(c.Windows, windowRow{"Any " + span(l.Per), thousands(l.Limit), thousands(l.most), human(l.mostAt)})
 }
 
 // titled names a window at the head of its panel.
@@ -146,6 +150,23 @@ func area(x *axis, steps []step, height, top float64) string {
 	return b.String()
 }
 
+// line draws steps as a path, each from its moment to the next one's.
+func line(x *axis, steps []step, height, top float64) string {
+	var b strings.Builder
+	for i, s := range steps {
+		to := axisWidth
+		if i+1 < len(steps) {
+			to = x.at(steps[i+1].at)
+		}
+		move := "V"
+		if i == 0 {
+			move = fmt.Sprintf("M%.1f ", x.at(s.at))
+		}
+		fmt.Fprintf(&b, "%s%.1fH%.1f", move, height*(1-float64(s.n)/top), to)
+	}
+	return b.String()
+}
+
 // boxOf is a box from one moment to another, never too narrow to be seen.
 func boxOf(x *axis, from, to time.Time, class string) box {
 	a, b := x.at(from), x.at(to)
@@ -170,10 +191,10 @@ func (c *chart) waits(x *axis, a *audit) {
 	}
 	for _, k := range []waitKind{{waitHeld, "hold: Defender asked to wait"}, {waitMinute, "waiting for the minute window"}, {waitHour, "waiting for the hour window"}} {
 		if kinds[k.Class] {
-			if n := len(a.schedule.levels); k.Class == waitHour && n > 1 {
-				k.Name = "waiting for the " + span(a.schedule.levels[n-1].Per) + " window"
+			if n := len(a.schedule.drawn().levels); k.Class == waitHour && n > 1 {
+				k.Name = "waiting for the " + span(a.schedule.drawn().levels[n-1].Per) + " window"
 			} else if k.Class == waitMinute && n > 0 {
-				k.Name = "waiting for the " + span(a.schedule.levels[0].Per) + " window"
+				k.Name = "waiting for the " + span(a.schedule.drawn().levels[0].Per) + " window"
 			}
 			c.Kinds = append(c.Kinds, k)
 		}
@@ -188,7 +209,7 @@ type pause struct {
 
 // pauses finds them. A pause of less than two seconds is none.
 func (a *audit) pauses() (all []pause) {
-	s := &a.schedule
+	s := a.schedule.drawn()
 	for i := 1; i < len(s.own); i++ {
 		from, to := s.own[i-1].from, s.own[i].from
 		if to.Sub(from) < 2*time.Second || s.own[i-1].run != s.own[i].run {
@@ -213,7 +234,7 @@ func (a *audit) pauses() (all []pause) {
 func (l *level) full(from, to time.Time) bool {
 	i, _ := slices.BinarySearchFunc(l.steps, to, func(s step, t time.Time) int { return s.at.Compare(t) })
 	for i--; i >= 0; i-- {
-		if l.steps[i].n >= l.Limit {
+		if l.steps[i].n >= l.limitAt(from) {
 			// It was full until the step after this one.
 			until := to
 			if i+1 < len(l.steps) {
@@ -228,25 +249,83 @@ func (l *level) full(from, to time.Time) bool {
 	return false
 }
 
-// words say what the picture shows.
+// limitAt is what a window allowed at a moment.
+func (l *level) limitAt(t time.Time) int {
+	limit := l.Limit
+	for _, own := range l.own {
+		if !own.at.After(t) {
+			limit = own.n
+		}
+	}
+	return limit
+}
+
+// words say what the picture shows, and what of the quota it does not: the budgets
+// of the other kinds of call.
 func (c *chart) words(a *audit) {
-	s := &a.schedule
-	var said []string
-	for i := range s.levels {
-		l := &s.levels[i]
-		said = append(said, fmt.Sprintf("%s calls in any %s (limit %s)", thousands(l.most), span(l.Per), thousands(l.Limit)))
+	var kept, broken []string
+	calls, others := 0, 0
+	for i := range a.schedule.budgets {
+		b := &a.schedule.budgets[i]
+		calls, others = calls+len(b.own), others+len(b.others)
+		for k := range b.levels {
+			l := &b.levels[k]
+			c.Windows = append(c.Windows, windowRow{titledCalls(b.kind), "Any " + span(l.Per), thousands(l.Limit), thousands(l.most), human(l.mostAt), k == 0})
+			if l.most > l.Limit {
+				broken = append(broken, fmt.Sprintf("%s in any %s (limit %s)", callsOfKind(l.most, b.kind), span(l.Per), thousands(l.Limit)))
+			}
+		}
+		kept = append(kept, b.words(i == 0))
 	}
-	first, last := s.own[0].from, s.own[len(s.own)-1].from
-	c.Verdict = fmt.Sprintf("The quota was kept: never more than %s.", enumerate(said))
+	c.Kept = broken == nil
+	c.Verdict = fmt.Sprintf("The quota was kept: never more than %s.", strings.Join(kept, "; nor than "))
 	if !c.Kept {
-		c.Verdict = fmt.Sprintf("The quota may have been exceeded: up to %s, by the clock of this machine.", enumerate(said))
+		c.Verdict = fmt.Sprintf("The quota may have been exceeded: up to %s, by the clock of this machine.", enumerate(broken))
 	}
-	c.Describe = fmt.Sprintf("%s from %s to %s. Up to %s. %s, %s.", plural(len(s.own), "offboard call"), human(first), human(last), enumerate(said),
-		plural(len(a.callers()), "run"), plural(len(a.holds), "hold"))
-	c.Note = fmt.Sprintf("A call counts from the moment its slot was reserved until one window after it was over, because Defender counted it somewhere in between: no window of Defender's can hold more. %s by this batch",
-		plural(len(s.own), "call"))
-	if n := len(s.others); n > 0 {
-		c.Note += fmt.Sprintf(" and %s by other batches of the same application", thousands(n))
+	b := a.schedule.drawn()
+	c.Describe = fmt.Sprintf("%s from %s to %s. Up to %s. %s, %s.", callsOfKind(len(b.own), b.kind), human(b.own[0].from), human(b.own[len(b.own)-1].from),
+		b.words(true), plural(len(a.callers()), "run"), plural(len(a.holds), "hold"))
+	drawn, budgets := "The chart shows the offboard calls; ", "each kind of call has a budget of its own"
+	if b.kind == allKinds {
+		drawn, budgets = "", "all kinds of call are counted together, as --shared-budget says"
 	}
-	c.Note += "."
+	c.Note = drawn + budgets + ". A call counts from the moment its slot was reserved until one window after it was over, because Defender counted it somewhere in between: no window of Defender's can hold more. " +
+		plural(calls, "call") + " by this batch"
+	if others > 0 {
+		c.Note += fmt.Sprintf(", and %s that the same application made meanwhile for another or for none", thousands(others))
+	}
+	c.Note = strings.ToUpper(c.Note[:1]) + c.Note[1:] + "."
+}
+
+// words say how full the windows of a budget were.
+func (b *budget) words(limits bool) string {
+	var said []string
+	for i, l := range b.levels {
+		text := thousands(l.most)
+		if i == 0 {
+			text = callsOfKind(l.most, b.kind)
+		}
+		text += " in any " + span(l.Per)
+		if limits {
+			text += " (limit " + thousands(l.Limit) + ")"
+		}
+		said = append(said, text)
+	}
+	return enumerate(said)
+}
+
+// callsOfKind are so many calls of a budget.
+func callsOfKind(n int, kind string) string {
+	if kind == allKinds {
+		return plural(n, "call") + " of all kinds"
+	}
+	return plural(n, visible(kind)+" call")
+}
+
+// titledCalls are those at the head of a row.
+func titledCalls(kind string) string {
+	if kind == allKinds {
+		return "all kinds"
+	}
+	return visible(kind)
 }

@@ -1,8 +1,9 @@
 package report
 
 import (
-	"encoding/json"
-	"fmt"
+	"cmp"
+	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -10,101 +11,117 @@ import (
 	"mde-offboard/batch/checkpoint"
 )
 
-// documented is the quota that Microsoft documents, for batches whose settings
-// do not tell.
-var documented = []batch.Window{{Limit: 100, Per: time.Minute}, {Limit: 1500, Per: time.Hour}}
+// allKinds stands for the kinds of call where they share one budget.
+const allKinds = "*"
 
 // call is a request as the quota sees it: Defender counted it at some moment
 // from its reservation until it was over.
 type call struct {
 	from, to time.Time
 	run      int64
+	kind     string
 }
 
 // schedule is when the calls went, to be held against the quota.
 type schedule struct {
-	windows []batch.Window
-	shared  bool
-	own     []call // offboard calls of this batch
-	others  []call // calls of other batches that count against the same budget
-	levels  []level
+	budgets []budget // that of the offboard calls first
 }
 
-// level is how full a window was over time.
+// budget is what calls of one kind count against, or all that share one.
+type budget struct {
+	kind   string
+	own    []call // of this batch
+	others []call // of other batches of the application, that count against it too
+	levels []level
+}
+
+// level is how full a window was over time. Its limit is the one that binds.
 type level struct {
 	batch.Window
 	steps  []step
 	most   int       // the highest value
 	mostAt time.Time // when it was reached first
+	own    []step    // what the batch's own runs allowed themselves, from each of them on
 }
 
-// step says that from a moment on a window holds so many calls.
+// step says that from a moment on a window holds so many calls, or may.
 type step struct {
 	at time.Time
 	n  int
 }
 
-// settingsOf reads from the settings of a plan what the quota was.
-func settingsOf(options string) (windows []batch.Window, shared bool) {
-	var s struct {
-		Windows      []string `json:"windows"`
-		SharedBudget bool     `json:"sharedBudget"`
-	}
-	if json.Unmarshal([]byte(options), &s) != nil {
-		return documented, false
-	}
-	for _, text := range s.Windows {
-		var w batch.Window
-		var per string
-		if _, err := fmt.Sscanf(text, "%d in %s", &w.Limit, &per); err != nil {
-			return documented, s.SharedBudget
-		}
-		d, err := time.ParseDuration(per)
-		if err != nil || d <= 0 || w.Limit <= 0 {
-			return documented, s.SharedBudget
-		}
-		w.Per = d
-		windows = append(windows, w)
-	}
-	if len(windows) == 0 {
-		return documented, s.SharedBudget
-	}
-	return windows, s.SharedBudget
-}
-
-// newSchedule finds the calls that count against the batch's budget, its own
-// and those that other batches made at the same time, and how full the windows
-// were.
+// newSchedule finds the calls of a batch and those that other batches made at
+// the same time against the same budgets, and how full the windows were.
 func newSchedule(r checkpoint.Reader, a *audit, attempts []checkpoint.Attempt) (schedule, error) {
+	own := callsOf(attempts, a.runs)
+	paced := a.paces(runsOf(own))
+	all := slices.Clone(paced)
+	var others []call
+	if len(own) > 0 {
+		from, to := own[0].from, own[len(own)-1].from
+		for _, w := range binding(a.batch, paced) {
+			from = minTime(from, own[0].from.Add(-w.Per))
+		}
+		var err error
+		if others, all, err = foreign(r, a.batch, from, to, all); err != nil {
+			return schedule{}, err
+		}
+	}
+	kindOf := func(c call) string { return c.kind }
+	first := batch.CallOffboard
+	if len(all) > 0 && !slices.ContainsFunc(all, func(p pace) bool { return !p.shared }) {
+		kindOf, first = func(call) string { return allKinds }, allKinds
+	}
 	var s schedule
-	s.windows, s.shared = settingsOf(a.batch.Options)
-	s.own = s.calls(attempts, a.runs)
-	if len(s.own) == 0 {
-		return s, nil
-	}
-	longest := time.Duration(0)
-	for _, w := range s.windows {
-		longest = max(longest, w.Per)
-	}
-	from, to := s.own[0].from.Add(-longest), s.own[len(s.own)-1].from
-	var err error
-	if s.others, err = s.foreign(r, a.batch, from, to); err != nil {
-		return s, err
-	}
-	for _, w := range s.windows {
-		s.levels = append(s.levels, levelOf(w, slices.Concat(s.own, s.others)))
+	mine, theirs := byKind(own, kindOf), byKind(others, kindOf)
+	kinds := slices.DeleteFunc(slices.Sorted(maps.Keys(mine)), func(kind string) bool { return kind == first })
+	for _, kind := range append([]string{first}, kinds...) {
+		b := budget{kind: kind, own: mine[kind], others: theirs[kind]}
+		for _, w := range binding(a.batch, all) {
+			l := levelOf(w, slices.Concat(b.own, b.others))
+			l.own = allowed(w, paced)
+			b.levels = append(b.levels, l)
+		}
+		s.budgets = append(s.budgets, b)
 	}
 	return s, nil
 }
 
-// calls are the attempts that were sent and count against the budget, in the
-// order of their reservations.
-func (s *schedule) calls(attempts []checkpoint.Attempt, runs []checkpoint.Run) (calls []call) {
+func minTime(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func byKind(calls []call, kindOf func(call) string) map[string][]call {
+	kinds := map[string][]call{}
+	for _, c := range calls {
+		kinds[kindOf(c)] = append(kinds[kindOf(c)], c)
+	}
+	return kinds
+}
+
+// drawn is the budget that the chart shows.
+func (s *schedule) drawn() *budget { return &s.budgets[0] }
+
+// runsOf are the runs that made some calls.
+func runsOf(calls []call) map[int64]bool {
+	runs := map[int64]bool{}
+	for _, c := range calls {
+		runs[c.run] = true
+	}
+	return runs
+}
+
+// callsOf are the attempts that were sent, or may have been, in the order of
+// their reservations.
+func callsOf(attempts []checkpoint.Attempt, runs []checkpoint.Run) (calls []call) {
 	for _, at := range attempts {
-		if !s.counts(at) {
+		if !at.Sent && !at.Over.IsZero() {
 			continue
 		}
-		c := call{at.Reserved, at.Over, at.Run}
+		c := call{at.Reserved, at.Over, at.Run, at.Kind}
 		if c.to.IsZero() {
 			// Nobody saw its end: it counts for as long as it could still arrive.
 			c.to = c.from
@@ -120,45 +137,58 @@ func (s *schedule) calls(attempts []checkpoint.Attempt, runs []checkpoint.Run) (
 	return calls
 }
 
-// has says whether a run made one of the batch's own calls.
-func (s *schedule) has(r checkpoint.Run) bool {
-	return slices.ContainsFunc(s.own, func(c call) bool { return c.run == r.ID })
-}
-
-// counts says whether an attempt is one of those that the chart is about.
-func (s *schedule) counts(at checkpoint.Attempt) bool {
-	return (at.Sent || at.Over.IsZero()) && (s.shared || at.Kind == batch.CallOffboard)
-}
-
 // foreign finds the calls of other batches of the same application between two
-// moments.
-func (s *schedule) foreign(r checkpoint.Reader, own checkpoint.Batch, from, to time.Time) (calls []call, err error) {
+// moments, those that serve none among them, and adds how they were paced.
+func foreign(r checkpoint.Reader, own checkpoint.Batch, from, to time.Time, paced []pace) ([]call, []pace, error) {
 	all, err := r.Batches()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	none, err := r.FindBatch(own.Key.Cloud, own.Key.Tenant, "")
+	if err == nil {
+		all = append(all, none)
+	} else if !errors.Is(err, checkpoint.ErrNoBatch) {
+		return nil, nil, err
+	}
+	var calls []call
 	for _, b := range all {
 		if b.ID == own.ID || b.Key != own.Key {
 			continue
 		}
-		runs, err := r.Runs(b.ID)
+		more, paces, err := between(r, b, from, to)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if !slices.ContainsFunc(runs, func(run checkpoint.Run) bool { return !run.Started.After(to) && !run.Alive.Before(from) }) {
-			continue
-		}
-		attempts, err := r.Attempts(b.ID)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range s.calls(attempts, runs) {
-			if !c.from.Before(from) && !c.from.After(to) {
-				calls = append(calls, c)
-			}
+		calls, paced = append(calls, more...), append(paced, paces...)
+	}
+	return calls, paced, nil
+}
+
+// between finds the calls of a batch between two moments.
+func between(r checkpoint.Reader, b checkpoint.Batch, from, to time.Time) (calls []call, paced []pace, err error) {
+	a := &audit{batch: b}
+	if a.runs, err = r.Runs(b.ID); err != nil {
+		return nil, nil, err
+	}
+	if !slices.ContainsFunc(a.runs, func(run checkpoint.Run) bool { return !run.Started.After(to) && !run.Alive.Before(from) }) {
+		return nil, nil, nil
+	}
+	attempts, err := r.Attempts(b.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range callsOf(attempts, a.runs) {
+		if !c.from.Before(from) && !c.from.After(to) {
+			calls = append(calls, c)
 		}
 	}
-	return calls, nil
+	if len(calls) == 0 {
+		return nil, nil, nil
+	}
+	if err := a.readEvents(r, planEvents...); err != nil {
+		return nil, nil, err
+	}
+	return calls, a.paces(runsOf(calls)), nil
 }
 
 // levelOf counts for each moment the calls that Defender may have counted in
@@ -174,12 +204,7 @@ func levelOf(w batch.Window, calls []call) level {
 		changes = append(changes, change{c.from, 1}, change{c.to.Add(w.Per), -1})
 	}
 	// What leaves a window at a moment leaves before what enters it then.
-	slices.SortFunc(changes, func(x, y change) int {
-		if d := x.at.Compare(y.at); d != 0 {
-			return d
-		}
-		return x.by - y.by
-	})
+	slices.SortFunc(changes, func(x, y change) int { return cmp.Or(x.at.Compare(y.at), x.by-y.by) })
 	l := level{Window: w}
 	n := 0
 	for _, c := range changes {
