@@ -23,8 +23,10 @@ type audit struct {
 	attempts map[int64][]checkpoint.Attempt  // offboard calls, by task
 	about    map[string][]checkpoint.Attempt // other calls, by the device that they are about; "": none
 	sum      Summary
-	actions  []tally // machine actions by their last known status
-	open     int     // those of the batch's own that are not known to be final; only a status has it
+	actions  []tally    // machine actions by their last known status
+	fates    [fates]int // these by how they stand
+	accepted [fates]int // of these, those of devices that are accepted
+	open     int        // those of the batch's own that are not known to be final; only a status has it
 	reasons  []reason
 	schedule schedule
 }
@@ -139,6 +141,10 @@ func (a *audit) readTasks(ctx context.Context, r checkpoint.Reader) error {
 	err := r.EachResult(a.batch.ID, func(t checkpoint.Task, last checkpoint.Attempt) error {
 		if t.Action.ID != "" {
 			actions[t.Action.Status]++
+			a.fates[fateOf(t.Action)]++
+			if t.Status == checkpoint.Accepted {
+				a.accepted[fateOf(t.Action)]++
+			}
 		}
 		if k, ok := reasonOf(t, last); ok {
 			if reasons[k] == nil {

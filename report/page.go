@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
@@ -42,25 +41,30 @@ type page struct {
 	Statuses                 []statusRow
 	Sum                      string
 	Actions                  []actionRow
+	ActionSegments           []segment
 	ActionCount              string
-	Tracked                  bool
+	Followed                 bool // somebody looked since what became of the actions, or none is open
 	Chart                    *chart
 	Holds                    []holdRow
 	Reasons                  []reasonRow
 	Runs                     []runRow
 	Facts, Settings          []fact
-	Filters                  []filter
+	Filters, FateFilters     []filter
 	Large                    bool
 	StaticNote               string
 }
 
 type (
-	segment   struct{ Class, X, W string }
+	segment struct{ Class, X, W string }
+	share   struct {
+		class string
+		n     int
+	}
 	statusRow struct {
 		Class, Name, Count, Share, Means string
 		N                                int
 	}
-	actionRow struct{ Name, Count string }
+	actionRow struct{ Class, Name, Count string }
 	holdRow   struct{ From, Until, For, Why string }
 	reasonRow struct{ Class, Status, Answer, Why, Message, Count, Bar string }
 	runRow    struct {
@@ -88,10 +92,14 @@ var meanings = map[checkpoint.Status]string{
 	checkpoint.Pending:       "Not called yet.",
 }
 
-// meaning is what a status means in this batch: of one that is closed nothing
-// more is called, unless a cancel of some devices holds it only for a while.
+// meaning is what a status means in this batch: on an action that is over no
+// device acts any more, and of a batch that is closed nothing more is called,
+// unless a cancel of some devices holds it only for a while.
 func (a *audit) meaning(s checkpoint.Status) string {
-	if s == checkpoint.Pending && a.batch.Closed != "" && !batch.Held(a.batch.Closed) {
+	switch {
+	case s == checkpoint.Accepted:
+		return a.meaningOfAccepted()
+	case s == checkpoint.Pending && a.batch.Closed != "" && !batch.Held(a.batch.Closed):
 		return "Not called; the batch is closed."
 	}
 	return meanings[s]
@@ -140,7 +148,7 @@ func (a *audit) total() int { return a.sum.Lines + a.sum.Gone }
 func (p *page) count(a *audit) {
 	total := a.total()
 	var said, sum []string
-	p.Segments = segments(a.sum.Counts, total)
+	var shares []share
 	p.Filters = []filter{{-1, "", "All", thousands(total)}}
 	for i, s := range statuses {
 		n := a.sum.Counts[s]
@@ -148,7 +156,11 @@ func (p *page) count(a *audit) {
 		if n == 0 {
 			continue
 		}
-		said = append(said, thousands(n)+" "+word(s))
+		text := thousands(n) + " " + word(s)
+		if since := a.acceptedSince(); s == checkpoint.Accepted && since != "" {
+			text += " (" + since + " since)"
+		}
+		said, shares = append(said, text), append(shares, share{string(s), n})
 		sum = append(sum, thousands(n))
 		p.Filters = append(p.Filters, filter{i, string(s), word(s), thousands(n)})
 	}
@@ -171,36 +183,27 @@ func (p *page) count(a *audit) {
 	case closed != "":
 		p.Lede = "This batch is closed, " + closed + ". " + p.Lede
 	}
-	actions := 0
-	for _, t := range a.actions {
-		name := t.name
-		if name == "" {
-			name = "without a status"
-		}
-		p.Actions = append(p.Actions, actionRow{visible(name), thousands(t.n)})
-		actions += t.n
-	}
-	p.ActionCount = thousands(actions)
-	p.Tracked = slices.ContainsFunc(a.runs, func(r checkpoint.Run) bool { return r.What == "track" })
+	p.Segments = segments(shares)
+	p.tellActions(a)
 }
 
-// segments are the shares as a bar of 1,000 units. None is so small that it
-// cannot be seen.
-func segments(counts map[checkpoint.Status]int, total int) (all []segment) {
+// segments are shares as a bar of 1,000 units. None is so small that it cannot be
+// seen.
+func segments(shares []share) (all []segment) {
 	const least = 5
-	widths, sum := map[checkpoint.Status]float64{}, 0.0
-	for _, s := range statuses {
-		if n := counts[s]; n > 0 {
-			widths[s] = max(least, 1000*float64(n)/float64(total))
-			sum += widths[s]
-		}
+	total, widths, sum := 0, make([]float64, len(shares)), 0.0
+	for _, s := range shares {
+		total += s.n
+	}
+	for i, s := range shares {
+		widths[i] = max(least, 1000*float64(s.n)/float64(total))
+		sum += widths[i]
 	}
 	x := 0.0
-	for _, s := range statuses {
-		if w := widths[s] * 1000 / sum; w > 0 {
-			all = append(all, segment{string(s), short(x), short(w)})
-			x += w
-		}
+	for i, s := range shares {
+		w := widths[i] * 1000 / sum
+		all = append(all, segment{s.class, short(x), short(w)})
+		x += w
 	}
 	return all
 }
@@ -228,28 +231,6 @@ func (a *audit) span() (from, to string) {
 		return human(a.runs[0].Started), human(last.Alive) + " (no end was written)"
 	}
 	return human(a.runs[0].Started), human(last.Ended)
-}
-
-// visible makes characters that are not seen but change what is seen, such as
-// those that turn the direction of writing, into something that is seen.
-func visible(s string) string {
-	if strings.IndexFunc(s, hidden) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if hidden(r) {
-			fmt.Fprintf(&b, "[U+%04X]", r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func hidden(r rune) bool {
-	return r != '\n' && r != '\t' && unicode.IsControl(r) || r >= '\u200b' && r <= '\u200f' || r >= '\u202a' && r <= '\u202e' ||
-		r >= '\u2060' && r <= '\u206f' || r == '\ufeff' || r == '\u061c'
 }
 
 // word is a status as a sentence has it.

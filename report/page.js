@@ -3,17 +3,17 @@
   var root = document.documentElement, table = document.getElementById('table');
   var view = document.getElementById('viewport'), data = document.getElementById('rows');
   var body = table.tBodies[0], shown = document.getElementById('shown'), query = document.getElementById('q');
-  var all, order, wanted = -1, sorted = 0, down = false, large = !!data;
+  var all, order, wanted = -1, fate = -2, sorted = 0, down = false, large = !!data;
   root.classList.add('js');
   document.querySelector('.tools').hidden = false;
   if (large) view.hidden = false;
 
-  // A row is {key: what its columns sort by, status, text: what is searched}.
+  // A row is {key: what its columns sort by, status, fate of its action, text: what is searched}.
   function fromTable() {
     return Array.prototype.map.call(body.rows, function (tr) {
       var key = Array.prototype.map.call(tr.cells, function (td) { return td.textContent; });
       key[0] = parseInt(key[0], 10);
-      return { key: key, status: +tr.dataset.status, text: key.join('\n').toLowerCase(), tr: tr };
+      return { key: key, status: +tr.dataset.status, fate: +tr.dataset.fate, text: key.join('\n').toLowerCase(), tr: tr };
     });
   }
 
@@ -22,7 +22,7 @@
     data.remove();
     return d.rows.map(function (r) {
       var row = { line: r[0], id: r[1], name: r[2], status: r[3], why: s[r[4]], error: s[r[5]], action: r[6],
-        actionStatus: s[r[7]], comment: s[r[8]], sent: r[9] ? new Date(r[9]).toISOString().replace('T', ' ').slice(0, 19) : '', times: r[10], gone: r[11], text: '' };
+        actionStatus: s[r[7]], comment: s[r[8]], sent: r[9] ? new Date(r[9]).toISOString().replace('T', ' ').slice(0, 19) : '', times: r[10], gone: r[11], fate: r[12], text: '' };
       row.label = d.statuses[row.status];
       row.key = [row.line, row.name || row.id, row.label + ' ' + row.why, row.action, row.comment, row.sent];
       row.link = d.portal && /^[0-9a-f]{40}$/.test(row.id) ? d.portal.replace('{id}', row.id) : '';
@@ -39,6 +39,7 @@
   all.forEach(function (r, i) { r.place = i; });
 
   function compare(a, b) {
+    if (!sorted && !down) return a.place - b.place;
     var x = a.key[sorted], y = b.key[sorted], c = x < y ? -1 : x > y ? 1 : 0;
     // What is empty comes last, whichever way it is sorted.
     if (x === '' || y === '') return x === y ? a.place - b.place : x === '' ? 1 : -1;
@@ -47,17 +48,17 @@
 
   function update() {
     var q = query.value.trim().toLowerCase();
-    order = all.filter(function (r) { return (wanted < 0 || r.status === wanted) && (!q || textOf(r).indexOf(q) >= 0); });
-    if (sorted || down) order.sort(compare);
+    order = all.filter(function (r) { return (wanted < 0 || r.status === wanted) && (fate < -1 || r.fate === fate) && (!q || textOf(r).indexOf(q) >= 0); });
     shown.textContent = order.length === all.length ? all.length.toLocaleString('en') + (all.length === 1 ? ' device' : ' devices')
       : order.length.toLocaleString('en') + ' of ' + all.length.toLocaleString('en') + ' devices shown';
     if (large) { view.scrollTop = 0; table.setAttribute('aria-rowcount', order.length + 1); draw(true); } else rearrange();
   }
 
+  // On paper those that are hidden are there, too, so all are put in order.
   function rearrange() {
     var f = document.createDocumentFragment();
-    all.forEach(function (r) { r.tr.hidden = true; });
-    order.forEach(function (r) { r.tr.hidden = false; f.appendChild(r.tr); });
+    all.forEach(function (r) { r.tr.hidden = true; f.appendChild(r.tr); });
+    order.forEach(function (r) { r.tr.hidden = false; });
     body.appendChild(f);
   }
 
@@ -128,6 +129,7 @@
     th.replaceChildren(b);
     b.addEventListener('click', function () {
       down = sorted === i && !down; sorted = i;
+      all.sort(compare);
       Array.prototype.forEach.call(table.tHead.rows[0].cells, function (other) { other.removeAttribute('aria-sort'); });
       th.setAttribute('aria-sort', down ? 'descending' : 'ascending');
       update();
@@ -135,12 +137,15 @@
   });
   table.tHead.rows[0].cells[0].setAttribute('aria-sort', 'ascending');
 
-  var buttons = document.querySelectorAll('.filters button'), timer = 0;
-  buttons.forEach(function (b) {
-    b.addEventListener('click', function () {
-      wanted = +b.dataset.status;
-      buttons.forEach(function (o) { o.setAttribute('aria-pressed', String(o === b)); });
-      update();
+  var timer = 0;
+  document.querySelectorAll('.filters').forEach(function (group) {
+    var buttons = group.querySelectorAll('button');
+    buttons.forEach(function (b) {
+      b.addEventListener('click', function () {
+        if (b.dataset.fate) fate = +b.dataset.fate; else wanted = +b.dataset.status;
+        buttons.forEach(function (o) { o.setAttribute('aria-pressed', String(o === b)); });
+        update();
+      });
     });
   });
   query.addEventListener('input', function () { clearTimeout(timer); timer = setTimeout(update, large ? 120 : 0); });

@@ -21,6 +21,7 @@ func (a *audit) large() bool { return a.total() > inDocument }
 // deviceRow is a device as the page shows it.
 type deviceRow struct {
 	Key                       int // index of the status
+	Fate                      fate
 	Line                      string
 	Gone                      bool
 	Name, Device, Link        string
@@ -63,7 +64,7 @@ func (a *audit) writePage(w io.Writer, r checkpoint.Reader) error {
 // deviceRow puts a task into words.
 func (a *audit) deviceRow(t checkpoint.Task, last checkpoint.Attempt) deviceRow {
 	s := told(t.Status)
-	row := deviceRow{Key: slices.Index(statuses, s), Line: lineOf(t), Gone: t.Position == 0,
+	row := deviceRow{Key: slices.Index(statuses, s), Fate: acted(t), Line: lineOf(t), Gone: t.Position == 0,
 		Name: visible(t.Name), Device: visible(t.Device), Link: a.portal(t.Device),
 		Class: string(s), Status: word(s), Why: visible(t.Reason), Error: visible(errorOf(s, t, last)),
 		Action: visible(t.Action.ID), ActionStatus: visible(actionStatus(t.Action)),
@@ -209,5 +210,5 @@ func (a *audit) compact(t checkpoint.Task, last checkpoint.Attempt, texts *table
 	}
 	return []any{t.Line, visible(clip(t.Device, most)), visible(clip(t.Name, most)), slices.Index(statuses, s),
 		text(t.Reason), text(errorOf(s, t, last)), visible(clip(t.Action.ID, most)),
-		text(actionStatus(t.Action)), text(t.Comment), sent, t.Attempts, gone}
+		text(actionStatus(t.Action)), text(t.Comment), sent, t.Attempts, gone, acted(t)}
 }

@@ -79,6 +79,60 @@ func TestPageOfClosedBatch(t *testing.T) {
 	}
 }
 
+// What is accepted is told by what became of its actions since.
+func TestPageOfFates(t *testing.T) {
+	const before = "Defender recorded a machine action. "
+	for _, tt := range []struct {
+		statuses    []string // of the actions
+		lede, means string
+		followed    bool // nobody has to be told to track
+	}{
+		{[]string{"Pending", "InProgress", "Paused", ""}, "4 accepted.", before + "The device acts on it when it next comes online.", false},
+		{[]string{"Cancelled", "Canceled"}, "2 accepted (2 cancelled since).", before + "Of these, 2 cancelled since: none is open.", true},
+		{[]string{"Succeeded", "Failed", "TimeOut", "Cancelled", "Pending"}, "5 accepted (1 succeeded, 2 failed or timed out and 1 cancelled since).",
+			before + "Of these, 1 succeeded, 2 failed or timed out and 1 cancelled since. 1 is open: its device acts when it next comes online.", false},
+	} {
+		w := newWorld(t)
+		w.newBatch("b", false)
+		w.plan(checkpoint.Plan{Options: settings})
+		w.lines(listed(len(tt.statuses))...)
+		w.start("run", "--yes")
+		for i, status := range tt.statuses {
+			a := accepted(i + 1)
+			a.action.Status = status
+			w.call(int64(i+1), 1, a)
+		}
+		page := string(read(t, pageOf(t, w)))
+		if !strings.Contains(page, tt.lede+"</p>") || !strings.Contains(page, ">"+tt.means+"</td>") {
+			t.Errorf("the page of actions %q does not say %q and %q", tt.statuses, tt.lede, tt.means)
+		}
+		if got := !strings.Contains(page, "They have not been followed up since"); got != tt.followed {
+			t.Errorf("the page of actions %q says they were followed up or need not be: %v; want %v", tt.statuses, got, tt.followed)
+		}
+	}
+}
+
+// What is not seen but changes what is seen is shown.
+func TestVisible(t *testing.T) {
+	for _, tt := range []struct{ in, want, why string }{
+		{"lap-0001\n\tÅse ❤️", "lap-0001\n\tÅse ❤️", "nothing is hidden, the selector of an emoji included"},
+		{"a\u202eb", "a[U+202E]b", "the other direction"},
+		{"soft\u00adhyphen", "soft[U+00AD]hyphen", "shown at the end of a line only"},
+		{"a\u2028b\u2029c", "a[U+2028]b[U+2029]c", "line and paragraph"},
+		{"a\ufff9b\ufffac\ufffb", "a[U+FFF9]b[U+FFFA]c[U+FFFB]", "annotations"},
+		{"\u115f\u1160\u3164\uffa0", "[U+115F][U+1160][U+3164][U+FFA0]", "letters without a shape"},
+		{"a\U000e0041\U000e007f\U000e0100", "a[U+E0041][U+E007F][U+E0100]", "tags and selectors, in which a text can be hidden"},
+		{"\u0600١", "\u0600١", "a sign before a number is seen"},
+		{"e\u0302\u0301\u0323\u0331", "e\u0302\u0301\u0323\u0331", "as many marks as a script may need"},
+		{"z" + strings.Repeat("\u0335", 9) + "ap", "z" + strings.Repeat("\u0335", 4) + "[5 more marks]ap", "marks that pile up"},
+		{strings.Repeat("\u0489", 5), strings.Repeat("\u0489", 4) + "[1 more marks]", "marks that enclose, on nothing"},
+	} {
+		if got := visible(tt.in); got != tt.want {
+			t.Errorf("visible(%q) = %q; want %q (%s)", tt.in, got, tt.want, tt.why)
+		}
+	}
+}
+
 func TestPortal(t *testing.T) {
 	for _, tt := range []struct {
 		cloud, device string
@@ -172,6 +226,16 @@ func testRendered(t *testing.T, b *browser) {
 		if got := eval[[]string](p, overlaps); len(got) > 0 {
 			t.Errorf("%s: labels of the chart lie on others: %q", tt.why, got)
 		}
+		if tt.width == 400 {
+			// The result of a device is in view with it, under it.
+			if got := eval[int](p, `Array.from(document.querySelectorAll('#table tbody tr:not(.space)')).filter(tr => tr.cells[2].getBoundingClientRect().right > innerWidth ||
+				tr.cells[2].getBoundingClientRect().top < tr.cells[1].getBoundingClientRect().bottom - 1).length`); got > 0 {
+				t.Errorf("%s: %d devices do not have their result under them", tt.why, got)
+			}
+			if got := eval[int](p, `(v => v.scrollWidth - v.clientWidth)(document.getElementById('viewport'))`); got > 0 {
+				t.Errorf("%s: the devices are %d pixels wider than their box", tt.why, got)
+			}
+		}
 		for _, s := range []string{"h1", ".lede", "#result .counts", ".meaning", "#schedule .body", "#reasons .body", "#runs .body", "#particulars .facts"} {
 			if h := eval[float64](p, fmt.Sprintf("%s(%q)", height, s)); h < 15 {
 				t.Errorf("%s: %s is %v high", tt.why, s, h)
@@ -214,6 +278,20 @@ func testUsed(t *testing.T, b *browser) {
 	p.write("#q", "no such thing")
 	expect("searched in vain", []int{}, "0 of 12 devices shown")
 	p.write("#q", "")
+	p.click(`.filters button[data-fate="1"]`)
+	expect("filtered to actions that succeeded", []int{2}, "1 of 12 devices shown")
+	p.click(`.filters button[data-fate="-1"]`)
+	p.click(`.filters button[data-status="2"]`)
+	expect("refused and without an action", []int{5, 8}, "2 of 12 devices shown")
+	p.click(`.filters button[data-fate="-2"]`)
+	p.click(`.filters button[data-status="-1"]`)
+	p.write("#q", device(6))
+	p.media("print", "light")
+	if got := eval[int](p, `Array.from(document.querySelectorAll('#table tbody tr')).filter(e => e.getBoundingClientRect().height > 0).length`); got != 12 {
+		t.Errorf("printed after a search: %d rows; want all 12", got)
+	}
+	p.media("", "light")
+	p.write("#q", "")
 	expect("all again", all, "12 devices")
 
 	sort := func(column int) string { return fmt.Sprintf("#table thead th:nth-child(%d) button", column) }
@@ -240,7 +318,7 @@ func testUsed(t *testing.T, b *browser) {
 // nasty texts want to be markup, script, a formula or something else than they are.
 var nasty = []string{
 	`<script>window.pwned=1</script>`, `"><img src=x onerror="window.pwned=1">`, `</script><script>window.pwned=1</script>`, `<!--<script>`,
-	`'-alert(1)-'`, "{{.Name}}", `=cmd|' /C calc'!A0`, "\u202egnp.exe\u202c", "𝔇𝔢𝔳𝔦𝔠𝔢 😀", "]]>&amp;&lt;", "a\u2028b\u2029c", "\x00\x1b[31mred", `\u003cscript\u003e`, "javascript:alert(1)",
+	`'-alert(1)-'`, "{{.Name}}", `=cmd|' /C calc'!A0`, "\u202egnp.exe\u202c", "𝔇𝔢𝔳𝔦𝔠𝔢 😀", "]]>&amp;&lt;", "a\u2028b\u2029c", "\x00\x1b[31mred", `\u003cscript\u003e`, "javascript:alert(1)", "z" + strings.Repeat("\u0335\u0489", 20),
 }
 
 // nastyWorld has such texts in everything that comes from outside.
@@ -290,6 +368,9 @@ func testHostile(t *testing.T, b *browser) {
 		}
 		if got := eval[string](p, `document.body.innerText`); strings.ContainsAny(got, "\u202e\x1b\x00") {
 			t.Errorf("%s: a character that is not seen changes what is seen", why)
+		}
+		if got := eval[[]string](p, `Array.from(document.querySelectorAll('#table tbody tr:not(.space) td'), td => [td.textContent.slice(0, 20), td.scrollHeight - td.clientHeight]).filter(x => x[1] > 3).map(x => x[0])`); len(got) > 0 {
+			t.Errorf("%s: texts leave their cells: %q", why, got)
 		}
 		p.clean(why)
 	}
@@ -457,7 +538,7 @@ func TestCompactRows(t *testing.T) {
 	if len(data.Rows) != inDocument+1 || data.Statuses[0] != "accepted" || data.Strings[0] != "" || !strings.Contains(data.Portal, "{id}") {
 		t.Errorf("%d rows, statuses %v, portal %q; want %d rows", len(data.Rows), data.Statuses, data.Portal, inDocument+1)
 	}
-	if row := data.Rows[0]; len(row) != 12 || row[0] != 2.0 || row[1] != device(1) || row[2] != "lap-00001.corp.example" || row[3] != 0.0 {
+	if row := data.Rows[0]; len(row) != 13 || row[12] != 0.0 || row[0] != 2.0 || row[1] != device(1) || row[2] != "lap-00001.corp.example" || row[3] != 0.0 {
 		t.Errorf("first row = %v", row)
 	}
 }

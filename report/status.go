@@ -3,7 +3,6 @@ package report
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -129,7 +128,7 @@ func ownOpen(r checkpoint.Reader, batch int64) (n int, err error) {
 		if err := rows.Scan(&t.name, &t.n); err != nil {
 			return 0, err
 		}
-		if !t.final() {
+		if t.fate() == stillOpen {
 			n += t.n
 		}
 	}
@@ -216,7 +215,7 @@ func was(n int) string {
 // openActions counts the machine actions that are not known to be final.
 func (a *audit) openActions() (n int) {
 	for _, t := range a.actions {
-		if !t.final() {
+		if t.fate() == stillOpen {
 			n += t.n
 		}
 	}
@@ -226,16 +225,11 @@ func (a *audit) openActions() (n int) {
 // failedActions counts the machine actions that came to nothing.
 func (a *audit) failedActions() (n int) {
 	for _, t := range a.actions {
-		if (checkpoint.Action{Status: t.name}).Failed() {
+		if t.fate() == cameToNothing {
 			n += t.n
 		}
 	}
 	return n
-}
-
-// final says whether actions of this status do not change any more.
-func (t tally) final() bool {
-	return slices.Contains([]string{"succeeded", "failed", "timeout", "cancelled", "canceled"}, strings.ToLower(t.name))
 }
 
 // DeviceStatus is one device with its attempts. Its JSON has the names of
