@@ -92,7 +92,7 @@ func (a *audit) files(ctx context.Context, r checkpoint.Reader, excel bool, doc 
 	}
 	return []folderFile{
 		{"results.csv", func(w io.Writer) (err error) {
-			*sum, err = writeResults(ctx, r, a.batch.ID, w, ResultOptions{Excel: excel})
+			*sum, err = writeResults(ctx, r, a.batch, w, ResultOptions{Excel: excel})
 			return err
 		}},
 		{"failed.csv", some(hasFailed)},
@@ -170,7 +170,7 @@ func writeSome(r checkpoint.Reader, b checkpoint.Batch, w io.Writer, excel bool,
 		if !wanted(&t) {
 			return nil
 		}
-		return sheet.add(row(t, a, b.Key.Tenant), t.Extra)
+		return sheet.add(row(b, t, a), t.Extra)
 	}); err != nil {
 		return err
 	}

@@ -2,8 +2,15 @@ package report
 
 import (
 	"context"
+	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
 
 	"mde-offboard/batch/checkpoint"
 )
@@ -15,7 +22,8 @@ type ResultOptions struct {
 
 // Summary is what was counted while a result CSV was written.
 type Summary struct {
-	Path   string                    // where it is, which may be beside the path that was asked for
+	Path   string                    // where it is
+	Beside string                    // why that is beside the path that was asked for; empty: it is there
 	Lines  int                       // of the list
 	Gone   int                       // tasks that are no longer in the list
 	Counts map[checkpoint.Status]int // of all tasks, by the status that the file gives
@@ -25,49 +33,76 @@ type Summary struct {
 // list, in its order, then one for each line that has left the list since. It
 // is written beside path and moved there when it is whole. If path cannot be
 // replaced because another program holds it open, as Excel does on Windows, the
-// file is left beside it under a name with the time in it, and Summary.Path
-// says so.
+// file is left beside it under a name with the time in it, and Summary says so.
+// So is that of a rehearsal where there is any file at path but a rehearsal's: the
+// results of a run may be all that is left of it.
 //
 // It returns an error, and leaves what was at path, if a line of the list has no
 // row or the rows do not add up to what the checkpoint counts.
 func WriteResults(ctx context.Context, s *checkpoint.Store, batch int64, path string, opt ResultOptions) (Summary, error) {
 	var sum Summary
-	err := s.View(ctx, func(r checkpoint.Reader) (err error) {
-		sum.Path, err = place(ctx, path, func(w io.Writer) (err error) {
-			sum, err = writeResults(ctx, r, batch, w, opt)
+	beside := ""
+	err := s.View(ctx, func(r checkpoint.Reader) error {
+		b, err := r.Batch(batch)
+		if err != nil {
 			return err
-		})
+		}
+		to := path
+		if b.Simulated && !free(path) {
+			to, beside = besideName(path, time.Now()), "which no rehearsal has written"
+		}
+		if sum.Path, err = place(ctx, to, func(w io.Writer) (err error) {
+			sum, err = writeResults(ctx, r, b, w, opt)
+			return err
+		}); err == nil && sum.Path != to {
+			beside = "which another program holds open"
+		}
 		return err
 	})
 	if err != nil {
 		return Summary{}, fmt.Errorf("results: %w", err)
 	}
+	sum.Beside = beside
 	return sum, nil
 }
 
-// writeResults writes the rows and counts them.
-func writeResults(ctx context.Context, r checkpoint.Reader, batch int64, w io.Writer, opt ResultOptions) (Summary, error) {
-	sum := Summary{Counts: map[checkpoint.Status]int{}}
-	b, err := r.Batch(batch)
+// free says whether a rehearsal may write to path: nothing is there, or a result
+// CSV whose first row is a rehearsal's, and then all are.
+func free(path string) bool {
+	f, err := os.Open(path)
 	if err != nil {
-		return sum, err
+		return errors.Is(err, fs.ErrNotExist)
 	}
+	defer f.Close()
+	rows := csv.NewReader(f)
+	names, err := rows.Read()
+	reason := slices.Index(names, "Reason")
+	if err != nil || reason < 0 {
+		return false
+	}
+	first, err := rows.Read()
+	return err == nil && strings.HasPrefix(first[reason], simulatedMark)
+}
+
+// writeResults writes the rows and counts them.
+func writeResults(ctx context.Context, r checkpoint.Reader, b checkpoint.Batch, w io.Writer, opt ResultOptions) (Summary, error) {
+	sum := Summary{Counts: map[checkpoint.Status]int{}}
 	sheet, err := newSheet(w, b.Columns, opt.Excel)
 	if err != nil {
 		return sum, err
 	}
-	if err := r.EachResult(batch, func(t checkpoint.Task, a checkpoint.Attempt) error {
+	if err := r.EachResult(b.ID, func(t checkpoint.Task, a checkpoint.Attempt) error {
 		if err := sum.count(t); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return sheet.add(row(t, a, b.Key.Tenant), t.Extra)
+		return sheet.add(row(b, t, a), t.Extra)
 	}); err != nil {
 		return sum, err
 	}
-	if err := sum.check(r, batch); err != nil {
+	if err := sum.check(r, b.ID); err != nil {
 		return sum, err
 	}
 	return sum, sheet.close()

@@ -210,6 +210,58 @@ func TestResultsThatDoNotAddUp(t *testing.T) {
 	}
 }
 
+// TestRehearsalsResults: every row of a rehearsal says that it is one, and its file
+// takes the place of no other.
+func TestRehearsalsResults(t *testing.T) {
+	write := func(simulated bool, path string) (Summary, []byte) {
+		w := newWorld(t)
+		w.newBatch("night", simulated)
+		w.lines(checkpoint.Line{N: 1, Position: 1, Line: 2, Device: device(1)},
+			checkpoint.Line{N: 2, Position: 2, Line: 3, Device: device(2), Status: checkpoint.Skipped, Reason: "duplicate of line 2"})
+		sum, err := WriteResults(t.Context(), w.s, w.batch, path, ResultOptions{Excel: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum, read(t, sum.Path)
+	}
+	dir := t.TempDir()
+	_, ofRun := write(false, filepath.Join(dir, "run.csv"))
+	_, ofRehearsal := write(true, filepath.Join(dir, "rehearsal.csv"))
+	for _, tt := range []struct {
+		why       string
+		there     []byte
+		simulated bool
+		replaced  bool
+	}{
+		{"a rehearsal, where nothing is", nil, true, true},
+		{"a rehearsal after another", ofRehearsal, true, true},
+		{"a rehearsal after a run", ofRun, true, false},
+		{"a rehearsal where a list is", []byte("MachineId,Reason\n"), true, false},
+		{"a rehearsal where something else is", []byte("hello"), true, false},
+		{"a run after a rehearsal", ofRehearsal, false, true},
+		{"a run after a run", ofRun, false, true},
+	} {
+		path := filepath.Join(t.TempDir(), "night.results.csv")
+		if tt.there != nil {
+			if err := os.WriteFile(path, tt.there, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sum, got := write(tt.simulated, path)
+		if (sum.Path == path) != tt.replaced || (sum.Beside == "") != tt.replaced {
+			t.Errorf("%s: written to %s, %q; want it in place: %v", tt.why, sum.Path, sum.Beside, tt.replaced)
+		}
+		if !tt.replaced && !bytes.Equal(read(t, path), tt.there) {
+			t.Errorf("%s: what was there has changed", tt.why)
+		}
+		for _, reason := range []string{",pending,SIMULATED,", ",skipped,SIMULATED; duplicate of line 2,"} {
+			if bytes.Contains(got, []byte(reason)) != tt.simulated {
+				t.Errorf("%s: %q in the rows: %v\n%s", tt.why, reason, !tt.simulated, got)
+			}
+		}
+	}
+}
+
 func TestPlaceBesideAFileThatIsHeldOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

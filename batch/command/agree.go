@@ -176,11 +176,16 @@ func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Bat
 	if (code == batch.CodeStopped || code == batch.CodeGuard) && b.Closed == "" && !j.fresh {
 		a.say("The same command goes on.")
 	}
-	a.say("Results     %s", sum.Path)
-	if sum.Path != j.results {
-		a.say("            beside %s, which another program holds open", j.results)
-	}
+	a.sayResults(j.results, sum)
 	a.say("Chain       %s", b.Head)
+}
+
+// sayResults says where the results are, and why not where they were wanted.
+func (a *app) sayResults(wanted string, sum report.Summary) {
+	a.say("Results     %s", sum.Path)
+	if sum.Beside != "" {
+		a.say("            beside %s, %s", wanted, sum.Beside)
+	}
 }
 
 // named is how many devices that did not make it are named on the screen.

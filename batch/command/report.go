@@ -53,7 +53,7 @@ func (a *app) report(t *telling, name string) error {
 	if t.results != "" {
 		sum, err := report.WriteResults(a.Context, store, b.ID, t.results, report.ResultOptions{Excel: t.excel})
 		if err == nil {
-			a.say("Results     %s", sum.Path)
+			a.sayResults(t.results, sum)
 		}
 		return err
 	}

@@ -354,24 +354,33 @@ func (a *app) nothing(j *job, s *connected, open *batch.Open, plan *batch.Plan) 
 
 // tellResults writes the result CSV and says where it is and what is in it.
 func (a *app) tellResults(j *job, s *connected, id int64, code int) error {
-	sum, err := report.WriteResults(context.WithoutCancel(a.Context), s.Store, id, j.results, report.ResultOptions{Excel: j.excel})
+	b, err := a.writeResults(j, s, id)
+	if err == nil {
+		a.summary(j, s, j.end.sum, b, code)
+	}
+	return err
+}
+
+// writeResults writes the result CSV. Where it was left beside its place it stays:
+// one execution leaves one.
+func (a *app) writeResults(j *job, s *connected, id int64) (b checkpoint.Batch, err error) {
+	to := either(j.end.sum.Path, j.results)
+	sum, err := report.WriteResults(context.WithoutCancel(a.Context), s.Store, id, to, report.ResultOptions{Excel: j.excel})
 	if err != nil {
 		a.code = batch.CodeError
 		hint := "nothing is lost; " + a.command("report", j.name) + " writes it from the checkpoint"
 		if j.fresh {
 			hint = "name another place: --results FILE. The rehearsal's checkpoint ends with it"
 		}
-		return &batch.Stop{Why: "the result CSV could not be written", Err: err, Code: batch.CodeError, Hint: hint}
+		return b, &batch.Stop{Why: "the result CSV could not be written", Err: err, Code: batch.CodeError, Hint: hint}
 	}
-	var b checkpoint.Batch
 	err = s.Store.View(context.WithoutCancel(a.Context), func(r checkpoint.Reader) (err error) {
 		b, err = r.Batch(id)
 		return err
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		sum.Beside = either(sum.Beside, j.end.sum.Beside)
+		j.end.sum, j.end.head = sum, b.Head
 	}
-	j.end.sum, j.end.head = sum, b.Head
-	a.summary(j, s, sum, b, code)
-	return nil
+	return b, err
 }

@@ -12,7 +12,6 @@ import (
 
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
-	"mde-offboard/report"
 )
 
 // following are the flags of the command track.
@@ -112,14 +111,17 @@ func (a *app) trackOn(j *job, s *connected) error {
 	if code != batch.CodeDone {
 		a.code = code
 	}
-	ctx := context.WithoutCancel(a.Context)
 	var b checkpoint.Batch
-	err = s.Store.View(ctx, func(r checkpoint.Reader) (err error) {
+	err = s.Store.View(context.WithoutCancel(a.Context), func(r checkpoint.Reader) (err error) {
 		b, err = r.FindBatch(s.Key.Cloud, s.Key.Tenant, j.name)
 		return err
 	})
-	if err == nil {
-		_, err = report.WriteResults(ctx, s.Store, b.ID, j.results, report.ResultOptions{Excel: j.excel})
+	if err != nil {
+		return err
+	}
+	if b, err = a.writeResults(j, s, b.ID); err == nil {
+		a.sayResults(j.results, j.end.sum)
+		a.say("Chain       %s", b.Head)
 	}
 	return err
 }
