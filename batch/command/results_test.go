@@ -58,6 +58,7 @@ func TestResultsAreNoLists(t *testing.T) {
 		{why: "of one in two lines", batch: "night\n1", args: in("in/a.csv"), wrong: `--batch "night\n1"`},
 		{why: "of one that is no text", batch: "n\xe4cht", args: in("in/a.csv"), wrong: `--batch "n\xe4cht"`},
 		{why: "of one above", batch: "..", args: in("in/a.csv"), wrong: "--batch"},
+		{why: "a name that no checkpoint can hold", args: in("in/caf\xe9.csv"), wrong: "is not UTF-8"},
 		{why: "a list by its own name", results: "in/a.csv", args: in("in/a.csv"), wrong: "would be written over the list"},
 	} {
 		j, flags := &job{planning: tt.plans}, pflag.NewFlagSet("run", pflag.ContinueOnError)
