@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
-// errClosed says that a call came too late for the hours that are allowed.
-var errClosed = errors.New("outside the allowed hours")
+// WaitClosed is the wait for the hours that are allowed.
+const WaitClosed = "outside the allowed hours"
+
+// errClosed says that a call came too late for them.
+var errClosed = errors.New(WaitClosed)
 
 // closed says until when calling is not allowed at a moment, or why there will
 // be no call any more; both are zero while it is allowed.

@@ -34,9 +34,12 @@ type Options struct {
 
 	// Hours says what Allowed is, for people. Allowed maps a moment to the
 	// first from it on at which calling is allowed, look-ups included; nil:
-	// always. Wait says to wait for it instead of stopping.
+	// always. Night tells in which of the stretches of time that are allowed from a
+	// moment on a later one lies: 1 is the first. Wait says to wait for it instead
+	// of stopping.
 	Hours   string
 	Allowed func(time.Time) time.Time
+	Night   func(from, later time.Time) int // nil: not known
 	Wait    bool
 	Until   time.Time // no call from then on; zero: no end
 	Limit   int       // at most so many offboard calls in this run; 0: no limit

@@ -26,9 +26,12 @@ type Progress struct {
 	Wait  string
 	Until time.Time
 	// DoneAt is when the last call can go, computed from the quota and not from
-	// the past rate; DoneWhy is what holds it up.
+	// the past rate; DoneWhy is what holds it up. Night is in which of the
+	// stretches of hours that are allowed that is: 1 is the one that is open now,
+	// or opens next; 0 where any hour is.
 	DoneAt  time.Time
 	DoneWhy string
+	Night   int
 	// Stopping says why the run is ending; empty while it is not.
 	Stopping string
 }

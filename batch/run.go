@@ -62,9 +62,10 @@ type Runner struct {
 	shutFrom, shutUntil time.Time // calling is not allowed in between
 	waited              bool      // for the hours, since it was last looked whether the plan still holds
 	forecast            struct {
-		made time.Time
-		at   time.Time
-		why  string
+		made  time.Time
+		at    time.Time
+		why   string
+		night int
 	}
 }
 

@@ -21,24 +21,27 @@ func (r *Runner) tell() {
 	if v, err := r.store.Judge(r.opt.budget(r.key, CallOffboard), r.clock.Now); err == nil {
 		p.Usage = v.Usage
 	}
-	p.DoneAt, p.DoneWhy = r.doneAt()
+	p.DoneAt, p.DoneWhy, p.Night = r.doneAt()
 	r.show(p)
 }
 
-// doneAt is when the last call that is still due can go.
-func (r *Runner) doneAt() (time.Time, string) {
+// doneAt is when the last call that is still due can go, and in which night.
+func (r *Runner) doneAt() (at time.Time, why string, night int) {
 	left := len(r.ready) + len(r.later) + r.flying
 	if left == 0 {
-		return time.Time{}, ""
+		return time.Time{}, "", 0
 	}
 	if time.Since(r.forecast.made) > 5*time.Second {
 		at, why, err := r.store.Forecast(r.opt.budget(r.key, CallOffboard), r.clock.Now, left, 0, r.opt.Allowed)
 		if err != nil {
-			return time.Time{}, ""
+			return time.Time{}, "", 0
 		}
-		r.forecast.made, r.forecast.at, r.forecast.why = time.Now(), at, why
+		if r.opt.Night != nil {
+			night = r.opt.Night(r.clock.Now(), at)
+		}
+		r.forecast.made, r.forecast.at, r.forecast.why, r.forecast.night = time.Now(), at, why, night
 	}
-	return r.forecast.at, r.forecast.why
+	return r.forecast.at, r.forecast.why, r.forecast.night
 }
 
 // code is with what the program ends.

@@ -127,6 +127,9 @@ func (v view) doneBy() part {
 		return part{}
 	}
 	short := "done " + v.clock(v.DoneAt, "15:04")
+	if v.Night > 0 {
+		short += fmt.Sprintf(" in night %d", v.Night)
+	}
 	if v.DoneWhy == "" {
 		return part{text: short, weight: 90}
 	}

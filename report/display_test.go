@@ -106,6 +106,7 @@ func TestDisplayOnTerminal(t *testing.T) {
 	waiting := busy()
 	waiting.Simulated, waiting.InFlight = true, 0
 	waiting.Wait, waiting.Until, waiting.DoneAt, waiting.DoneWhy = "hour window", at.Add(46*time.Minute), at.Add(26*time.Hour), "hour window"
+	waiting.Night = 2
 	crowded := busy()
 	crowded.Batch = "a list with quite a long name, as people call them - final (2)"
 	crowded.Simulated = true
@@ -134,7 +135,11 @@ sending · 12 in flight · done 00:07 (minute window)`},
 		{"waiting, in ASCII", waiting, 80, false, `
 SIMULATED decommission  54% ######################-------------------- 812/1500
 790 accepted, 22 refused, minute 37/100, hour 812/1500
-waiting: hour window, until 00:46:00, done Sun 02:00 (hour window)`},
+waiting: hour window, until 00:46:00, done Sun 02:00 in night 2 (hour window)`},
+		{"waiting, where there is no space for why", waiting, 70, false, `
+SIMULATED decommission  54% #################--------------- 812/1500
+790 accepted, 22 refused, minute 37/100, hour 812/1500
+waiting: hour window, until 00:46:00, done Sun 02:00 in night 2`},
 		{"much to say", crowded, 80, true, ""},
 		{"narrow", crowded, 40, true, ""},
 		{"hardly there", waiting, 24, true, ""},

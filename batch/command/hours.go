@@ -62,6 +62,7 @@ func (h *hours) apply(now time.Time, opt *batch.Options) error {
 	if h.parsed.Next(now, takes).IsZero() {
 		return usage{fmt.Errorf("--between %s: no call may be made, as one can take %v (--timeout)", strings.Join(h.between, "; "), takes)}
 	}
+	opt.Night = h.night
 	opt.Hours = strings.Join(h.between, "; ") + " " + zone.String()
 	opt.Allowed = func(t time.Time) time.Time { return next(h.parsed, t, takes) }
 	return nil
@@ -138,7 +139,7 @@ func nextClock(now time.Time, minute int) time.Time {
 // that is open now, or the next to open.
 func (h *hours) night(now, later time.Time) int {
 	n, open := 1, true
-	for at := next(h.parsed, now, 0); at.Before(later); at = at.Add(time.Minute) {
+	for at := next(h.parsed, now, 0).Truncate(time.Minute); !at.After(later); at = at.Add(time.Minute) {
 		is := h.parsed.Open(at)
 		if is && !open {
 			n++
@@ -204,6 +205,7 @@ func (a *app) readingHours(j *job, s *connected, b *batch.Open) (batch.Options, 
 		if !said {
 			a.say("Outside the allowed hours: waiting until %s", clockIn(open, a.zone))
 		}
+		j.waits(batch.Progress{Batch: j.name, Simulated: s.Simulated, Total: len(b.Tasks), Counts: counted(b.Tasks), Wait: batch.WaitClosed, Until: open})
 		select {
 		case <-time.After(min(10*time.Second, open.Sub(now))):
 			stop, err := b.ClosedNow(a.Context, j.req.Again)

@@ -97,6 +97,7 @@ func TestInNight(t *testing.T) {
 		{"tonight, seen at noon", "2026-11-21T12:00:00Z", "2026-11-21T23:00:00Z", "", "in the 1st of"},
 		{"tonight, seen at night", "2026-11-21T22:30:00Z", "2026-11-21T23:00:00Z", "", "in the 1st of"},
 		{"the third night", "2026-11-21T12:00:00Z", "2026-11-23T23:00:00Z", "", "in the 3rd of"},
+		{"the moment at which the second night opens", "2026-11-21T22:30:20Z", "2026-11-22T21:00:00Z", "", "in the 2nd of"},
 		{"more than one night without --wait", "2026-11-21T12:00:00Z", "2026-11-23T23:00:00Z", "", "run the same command again in each"},
 		{"longer than the run", "2026-11-21T22:30:00Z", "2026-11-21T23:45:00Z", "2026-11-21T23:00:00Z", "this run ends at Sat 2026-11-21 23:00"},
 	}

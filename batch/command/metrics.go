@@ -17,23 +17,26 @@ import (
 const metricsEvery = 15 * time.Second
 
 // metrics writes the figures of a run in Prometheus' text format to a file, for
-// the textfile collector of the node exporter. Names stay; new ones may come:
+// the textfile collector of the node exporter. All have the labels batch, tenant
+// (empty when that is not known yet) and simulated. Names stay; new ones may come:
 //
-//	mde_offboard_devices{batch,status}            lines of the batch by status; absent when that is not known
-//	mde_offboard_calls_in_flight{batch}           absent, as the windows are, after a run that did not get to work
-//	mde_offboard_window_used{batch,window}        calls that each window holds
-//	mde_offboard_window_limit{batch,window}
-//	mde_offboard_done_timestamp_seconds{batch}    when the last call can go; absent when it is not known
-//	mde_offboard_running{batch}                   1 while a run is at work
-//	mde_offboard_exit_code{batch}                 of the run that ended last; absent while one is at work
-//	mde_offboard_start_timestamp_seconds{batch}   of the run
-//	mde_offboard_written_timestamp_seconds{batch} of the file
+//	mde_offboard_devices{status}           lines of the batch by status; absent when that is not known
+//	mde_offboard_calls_in_flight           absent, as the windows are, after a run that did not get to work
+//	mde_offboard_window_used{window}       calls that each window holds
+//	mde_offboard_window_limit{window}
+//	mde_offboard_done_timestamp_seconds    when the last call can go; absent when it is not known
+//	mde_offboard_done_night                in which of the allowed hours that is, 1 being this night or the next; absent where any hour is
+//	mde_offboard_running                   1 while a run is at work
+//	mde_offboard_exit_code                 of the run that ended last; absent while one is at work
+//	mde_offboard_start_timestamp_seconds   of the run
+//	mde_offboard_written_timestamp_seconds of the file
 //
 // The file names the batch and no device, and others may read it.
 type metrics struct {
-	path  string
-	began time.Time
-	warn  func(error) // of the first write that did not succeed
+	path   string
+	began  time.Time
+	tenant string
+	warn   func(error) // of the first write that did not succeed
 
 	mu    sync.Mutex
 	wrote time.Time
@@ -64,14 +67,15 @@ func (m *metrics) again() {
 	}
 }
 
-// end writes how the run ended.
+// end writes how the run ended. A run that found another at work, and told nothing
+// itself, leaves the file to that one.
 func (m *metrics) end(e *ended) {
-	if m.path == "" {
-		return
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p := batch.Progress{Batch: e.batch, Counts: m.last.Counts, Usage: m.last.Usage}
+	if m.path == "" || e.code == batch.CodeOtherRunner && m.wrote.IsZero() {
+		return
+	}
+	p := batch.Progress{Batch: e.batch, Simulated: e.simulated, Counts: m.last.Counts, Usage: m.last.Usage}
 	for _, counts := range []map[checkpoint.Status]int{e.stands, e.sum.Counts} {
 		if counts != nil {
 			p.Counts = counts
@@ -82,7 +86,8 @@ func (m *metrics) end(e *ended) {
 }
 
 // stands is how the lines of a job's batch stand in the checkpoint, for a run
-// that ended before it could say so itself; nil if the checkpoint cannot tell,
+// that ended before it could say so itself, which then knows too whether the batch
+// is a rehearsal; nil if the checkpoint cannot tell,
 // as before it is known for which tenant of two the batch is.
 func (a *app) stands(j *job) (counts map[checkpoint.Status]int) {
 	rehearsal := j.simulate && a.global.checkpoint == "" // its books are fresh ones
@@ -94,12 +99,13 @@ func (a *app) stands(j *job) (counts map[checkpoint.Status]int) {
 		return nil
 	}
 	defer store.Close()
-	tenant := strings.ToLower(either(j.end.tenant, either(j.login.TenantID, a.Getenv("AZURE_TENANT_ID"))))
+	tenant := either(j.end.tenant, a.tenantOf(j))
 	err = store.View(context.WithoutCancel(a.Context), func(r checkpoint.Reader) error {
 		b, err := find(r, j.name, tenant)
 		if err != nil {
 			return err
 		}
+		j.end.simulated = b.Simulated
 		counts, err = r.Counts(b.ID)
 		return err
 	})
@@ -108,6 +114,14 @@ func (a *app) stands(j *job) (counts map[checkpoint.Status]int) {
 	}
 	counts[checkpoint.InDoubt] += counts[checkpoint.Sending] // as the results tell it
 	return counts
+}
+
+// tenantOf is the tenant of a job before it has signed in, as far as that is known.
+func (a *app) tenantOf(j *job) string {
+	if j.simulate {
+		return ""
+	}
+	return strings.ToLower(either(j.login.TenantID, a.Getenv("AZURE_TENANT_ID")))
 }
 
 // write replaces the file; a code below zero is that of a run at work.
@@ -119,7 +133,7 @@ func (m *metrics) write(code int) {
 				return err
 			}
 		}
-		_, err := io.WriteString(w, figures(m.last, m.began, m.wrote, code))
+		_, err := io.WriteString(w, m.figures(code))
 		return err
 	})
 	if err != nil {
@@ -127,10 +141,11 @@ func (m *metrics) write(code int) {
 	}
 }
 
-// figures words a state.
-func figures(p batch.Progress, began, now time.Time, code int) string {
+// figures words the last state.
+func (m *metrics) figures(code int) string {
 	var b strings.Builder
-	label := `batch="` + escapeLabel(p.Batch) + `"`
+	p := m.last
+	label := fmt.Sprintf(`batch="%s",tenant="%s",simulated="%v"`, escapeLabel(p.Batch), escapeLabel(m.tenant), p.Simulated)
 	gauge := func(name, help string, samples ...string) {
 		if len(samples) > 0 {
 			fmt.Fprintf(&b, "# HELP mde_offboard_%s %s\n# TYPE mde_offboard_%s gauge\n", name, help, name)
@@ -159,18 +174,21 @@ func figures(p batch.Progress, began, now time.Time, code int) string {
 	if !p.DoneAt.IsZero() {
 		gauge("done_timestamp_seconds", "When the last call can go.", value(p.DoneAt.Unix()))
 	}
+	if p.Night > 0 {
+		gauge("done_night", "In which of the allowed hours the last call can go.", value(p.Night))
+	}
 	running := 1
 	if code >= 0 {
 		running = 0
 		gauge("exit_code", "Code with which the run ended.", value(code))
 	}
 	gauge("running", "Whether a run is at work.", value(running))
-	gauge("start_timestamp_seconds", "When the run began.", value(began.Unix()))
-	gauge("written_timestamp_seconds", "When this was written.", value(now.Unix()))
+	gauge("start_timestamp_seconds", "When the run began.", value(m.began.Unix()))
+	gauge("written_timestamp_seconds", "When this was written.", value(m.wrote.Unix()))
 	return b.String()
 }
 
 // escapeLabel makes text fit for the value of a label.
 func escapeLabel(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s)
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(s, "\ufffd"))
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // sample is one line of Prometheus' text format as we write it.
-var sample = regexp.MustCompile(`^([a-z_]+)\{[a-z]+="(?:[^"\\]|\\.)*"(?:,[a-z]+="(?:[^"\\]|\\.)*")?\} -?[0-9]+$`)
+var sample = regexp.MustCompile(`^([a-z_]+)\{[a-z]+="(?:[^"\\]|\\.)*"(?:,[a-z]+="(?:[^"\\]|\\.)*")*\} -?[0-9]+$`)
 
 // checkFigures checks that a text is in Prometheus' format, each metric in one
 // group that begins with its help and type, and holds some lines.
@@ -44,13 +44,13 @@ func checkFigures(t *testing.T, text string, wants ...string) {
 }
 
 func TestFigures(t *testing.T) {
-	began := time.Unix(1000, 0)
-	p := batch.Progress{Batch: "a \"b\\\n", InFlight: 3, DoneAt: time.Unix(5000, 0),
-		Usage: []quota.Usage{{Window: quota.Window{Limit: 100, Per: time.Minute}, Used: 99}}}
-	checkFigures(t, figures(p, began, time.Unix(2000, 0), -1), `mde_offboard_running{batch="a \"b\\\n"} 1`,
-		`mde_offboard_window_used{batch="a \"b\\\n",window="1m0s"} 99`, `mde_offboard_done_timestamp_seconds{batch="a \"b\\\n"} 5000`,
-		`mde_offboard_start_timestamp_seconds{batch="a \"b\\\n"} 1000`, `mde_offboard_written_timestamp_seconds{batch="a \"b\\\n"} 2000`)
-	if text := figures(batch.Progress{}, began, began, -1); strings.Contains(text, "exit_code") || strings.Contains(text, "done_timestamp") {
+	m := &metrics{began: time.Unix(1000, 0), wrote: time.Unix(2000, 0), tenant: "contoso", last: batch.Progress{Batch: "a \"b\\\n\xe9", Simulated: true, InFlight: 3,
+		DoneAt: time.Unix(5000, 0), Night: 2, Usage: []quota.Usage{{Window: quota.Window{Limit: 100, Per: time.Minute}, Used: 99}}}}
+	labels := `batch="a \"b\\\n` + "\ufffd" + `",tenant="contoso",simulated="true"`
+	checkFigures(t, m.figures(-1), `mde_offboard_running{`+labels+`} 1`,
+		`mde_offboard_window_used{`+labels+`,window="1m0s"} 99`, `mde_offboard_done_timestamp_seconds{`+labels+`} 5000`, `mde_offboard_done_night{`+labels+`} 2`,
+		`mde_offboard_start_timestamp_seconds{`+labels+`} 1000`, `mde_offboard_written_timestamp_seconds{`+labels+`} 2000`)
+	if text := (&metrics{}).figures(-1); strings.Contains(text, "exit_code") || strings.Contains(text, "done_") {
 		t.Errorf("a run at work has no exit code, and no end that is not known:\n%s", text)
 	}
 }

@@ -88,12 +88,13 @@ func TestSecondRunner(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, quick...)
 	ids := r.list("list.csv", 100)
-	first := r.command(quickRun("list.csv", "--log-level", "debug", "--log-file", "log")...)
+	first := r.command(quickRun("list.csv", "--log-level", "debug", "--log-file", "log", "--metrics-file", "run.prom")...)
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
 	r.await("log", "offboard status=20")
-	code, out := exit(t, r.command(quickRun("list.csv")...))
+	code, out := exit(t, r.command(quickRun("list.csv", "--metrics-file", "run.prom")...))
+	checkFigures(t, fileText(t, filepath.Join(r.dir, "run.prom")), `mde_offboard_running{batch="list",`+ofRig+`} 1`)
 	want(t, "the second runner", code, out, 6, `another runner is at work on batch "list"`, fmt.Sprintf("process %d", first.Process.Pid))
 	if err := first.Wait(); err != nil {
 		t.Error(err)

@@ -231,7 +231,7 @@ func (a *app) run(j *job, args []string) error {
 // stage plans, asks and works. again says that there is more to ask about: the
 // canary came back, or the inventory grew old while somebody thought.
 func (a *app) stage(j *job, s *connected) (again bool, err error) {
-	j.end.tenant, j.end.simulated = s.Key.Tenant, s.Simulated
+	j.of(s)
 	open, plan, err := a.planned(j, s)
 	if open != nil {
 		defer open.Close()

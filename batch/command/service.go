@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -81,14 +82,25 @@ func standing(p batch.Progress) string {
 			done += n
 		}
 	}
-	text := fmt.Sprintf("batch %s: %d of %d done", p.Batch, done, p.Total)
+	var parts []string
+	if p.Total > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d done", done, p.Total))
+	}
 	if p.Wait != "" {
-		text += ", waiting: " + p.Wait
+		text := "waiting: " + p.Wait
 		if !p.Until.IsZero() {
 			text += " until " + p.Until.Format(time.RFC3339)
 		}
+		parts = append(parts, text)
 	}
-	return text
+	if !p.DoneAt.IsZero() {
+		text := "done by " + p.DoneAt.Format(time.RFC3339)
+		if p.Night > 0 {
+			text += fmt.Sprintf(" in night %d", p.Night)
+		}
+		parts = append(parts, text)
+	}
+	return fmt.Sprintf("batch %s: %s", p.Batch, strings.Join(parts, ", "))
 }
 
 // pet keeps the watchdog quiet for as long as the run's loop turns, or has not

@@ -39,10 +39,13 @@ func TestServiceTells(t *testing.T) {
 	s := newService(variables("NOTIFY_SOCKET", path, "WATCHDOG_USEC", "60000000", "WATCHDOG_PID", "7"), 8)
 	defer s.close()
 	s.ready()
-	s.show(batch.Progress{Batch: "list", Total: 3, Counts: map[checkpoint.Status]int{checkpoint.Accepted: 1, checkpoint.Pending: 2}, Wait: "minute window"})
+	s.show(batch.Progress{Batch: "list", Total: 3, Counts: map[checkpoint.Status]int{checkpoint.Accepted: 1, checkpoint.Pending: 2}, Wait: "minute window",
+		DoneAt: time.Date(2026, 11, 22, 23, 0, 0, 0, time.UTC), Night: 2})
 	s.show(batch.Progress{Batch: "list", Total: 3})
+	s.say("batch a\nb: tracking 3 actions")
 	s.stopping()
-	want := []string{"READY=1\nSTATUS=planning", "STATUS=batch list: 1 of 3 done, waiting: minute window", "STOPPING=1"}
+	want := []string{"READY=1\nSTATUS=planning", "STATUS=batch list: 1 of 3 done, waiting: minute window, done by 2026-11-22T23:00:00Z in night 2",
+		"STATUS=batch a b: tracking 3 actions", "STOPPING=1"}
 	var got []string
 	for range want {
 		b := make([]byte, 200)

@@ -52,7 +52,8 @@ func (a *app) watched(j *job, args []string) (err error) {
 		return usage{err}
 	}
 	j.end.began = time.Now()
-	j.metrics = &metrics{path: j.metricsFile, began: j.end.began, warn: func(err error) { a.warn(err.Error()) }}
+	j.end.simulated = j.simulate
+	j.metrics = &metrics{path: j.metricsFile, began: j.end.began, tenant: a.tenantOf(j), warn: func(err error) { a.warn(err.Error()) }}
 	j.service = newService(a.Getenv, os.Getpid())
 	defer j.service.close()
 	defer context.AfterFunc(a.Context, j.service.stopping)()
@@ -78,6 +79,28 @@ func (a *app) tellTheEnd(j *job, err error) {
 	if !e.idle || e.code != batch.CodeDone {
 		a.notify(j, e)
 	}
+}
+
+// waits tells that a run waits before there is a plan.
+func (w *watchers) waits(p batch.Progress) {
+	w.metrics.show(p)
+	w.service.say(standing(p))
+}
+
+// counted counts tasks by status; nil if there are none, as before the first plan.
+func counted(tasks []checkpoint.Task) (counts map[checkpoint.Status]int) {
+	if len(tasks) > 0 {
+		counts = map[checkpoint.Status]int{}
+	}
+	for i := range tasks {
+		counts[tasks[i].Status]++
+	}
+	return counts
+}
+
+// of says whose the run is, from when that is known on.
+func (w *watchers) of(s *connected) {
+	w.end.tenant, w.end.simulated, w.metrics.tenant = s.Key.Tenant, s.Simulated, s.Key.Tenant
 }
 
 // tracking is how a run tells that it tracks: what each look has shown, and

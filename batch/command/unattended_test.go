@@ -13,7 +13,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"mde-offboard/batch/simulator"
 )
+
+// ofRig are the labels of every figure of a run against the command simulate.
+const ofRig = `tenant="` + simulator.DefaultTenant + `",simulated="true"`
 
 // webhook takes what is posted, the second time.
 func webhook(t *testing.T) (url string, posted func() string) {
@@ -88,8 +93,8 @@ func TestUnattended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkFigures(t, string(figures), `mde_offboard_devices{batch="list",status="accepted"} 20`, `mde_offboard_running{batch="list"} 0`,
-		`mde_offboard_exit_code{batch="list"} 0`, `mde_offboard_window_limit{batch="list",window="1s"} 30`)
+	checkFigures(t, string(figures), `mde_offboard_devices{batch="list",`+ofRig+`,status="accepted"} 20`, `mde_offboard_running{batch="list",`+ofRig+`} 0`,
+		`mde_offboard_exit_code{batch="list",`+ofRig+`} 0`, `mde_offboard_window_limit{batch="list",`+ofRig+`,window="1s"} 30`)
 	if fi, err := os.Stat(path); runtime.GOOS != "windows" && (err != nil || fi.Mode().Perm() != 0o644) {
 		t.Errorf("the metrics file has mode %v; want one that the collector can read", fi.Mode())
 	}
@@ -172,8 +177,8 @@ func TestUnattendedErrors(t *testing.T) {
 	want(t, "the list put right", code, out, 0)
 	code, out = exit(t, r.command(early...))
 	want(t, "a run of a bad list for a batch that is there", code, out, 2)
-	checkFigures(t, fileText(t, prom), `mde_offboard_devices{batch="bad",status="accepted"} 3`, `mde_offboard_devices{batch="bad",status="pending"} 0`,
-		`mde_offboard_exit_code{batch="bad"} 2`)
+	checkFigures(t, fileText(t, prom), `mde_offboard_devices{batch="bad",`+ofRig+`,status="accepted"} 3`, `mde_offboard_devices{batch="bad",`+ofRig+`,status="pending"} 0`,
+		`mde_offboard_exit_code{batch="bad",`+ofRig+`} 2`)
 	for _, other := range [][]string{{"--simulate"}, {"--tenant-id", "00000000-0000-0000-0000-000000000001"}} {
 		code, out = exit(t, r.command(append(early, other...)...))
 		want(t, "a run of a bad list for another batch of that name", code, out, 2)

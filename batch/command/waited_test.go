@@ -72,7 +72,8 @@ func (v *virtual) run(t *testing.T) {
 
 // TestWaitedForTheHours runs one process over three stretches of hours, in virtual
 // time. Before each the inventory is read again, and a device that was tagged
-// meanwhile is protected.
+// meanwhile is protected. All the while it tells what it waits for, and in which of
+// the stretches it will be done.
 func TestWaitedForTheHours(t *testing.T) {
 	dir := t.TempDir()
 	protect := filepath.Join(dir, "protect.txt")
@@ -81,8 +82,22 @@ func TestWaitedForTheHours(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		v := newVirtual(t, dir, 50, simulator.Options{PerMinute: 10, PerHour: 20}, "--per-minute", "10", "--per-hour", "20", "--between", "02:00-03:00",
-			"--between", "05:00-06:00", "--between", "08:00-09:00", "--timezone", "UTC", "--wait", "--protect", protect)
+			"--between", "05:00-06:00", "--between", "08:00-09:00", "--timezone", "UTC", "--wait", "--protect", protect, "--metrics-file", filepath.Join(dir, "run.prom"))
 		last := v.machines[49].ID
+		e := &ear{}
+		v.j.service = &service{conn: e, done: make(chan struct{})}
+		defer v.j.service.close()
+		tells := func(at time.Duration, status string, figures ...string) {
+			time.AfterFunc(at, func() {
+				if told := e.last("STATUS="); !strings.HasPrefix(told, "STATUS=batch list: "+status) {
+					t.Errorf("after %v systemd is told %q; want %q", at, told, status)
+				}
+				checkFigures(t, fileText(t, v.j.metricsFile), figures...)
+			})
+		}
+		tells(time.Hour, "waiting: outside the allowed hours until 2000-01-01T02:00:00Z", `mde_offboard_running{batch="list",`+ofRig+`} 1`)
+		tells(150*time.Minute, "20 of 50 done, waiting: hour window until 2000-01-01T03:00:0", `mde_offboard_done_night{batch="list",`+ofRig+`} 3`)
+		tells(4*time.Hour, "20 of 50 done, waiting: outside the allowed hours until 2000-01-01T05:00:00Z, done by 2000-01-01T08:0", `mde_offboard_done_night{batch="list",`+ofRig+`} 2`)
 		time.AfterFunc(7*time.Hour, func() { // between the second and the third
 			v.sim.SetMachine(simulator.Machine{ID: last, ComputerDNSName: "pc-49", MachineTags: []string{"keep"}})
 		})
