@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"mde-offboard/batch/input"
 )
@@ -246,18 +245,14 @@ func keep(ctx context.Context, path, name string, stdin io.Reader) error {
 }
 
 // Named says what a batch and its list are called: by the file's name without
-// extension, if there is one file. A name that is not UTF-8 would be another one
-// in the checkpoint, and the same command would not find its batch again.
+// extension, if there is one file.
 func Named(files []string, batch string) (name, list string, err error) {
 	list = strings.Join(files, ", ")
-	if batch == "" && len(files) == 1 && files[0] != "-" {
-		batch = stem(files[0])
-	}
 	switch {
-	case !utf8.ValidString(batch):
-		return "", "", fmt.Errorf("the batch's name %q is not UTF-8: give it another one: --batch NAME", batch)
 	case batch != "":
 		return batch, list, nil
+	case len(files) == 1 && files[0] != "-":
+		return stem(files[0]), list, nil
 	case len(files) == 1:
 		return "", "", errors.New("a list from standard input needs a name: --batch NAME")
 	}

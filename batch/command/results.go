@@ -7,22 +7,64 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"mde-offboard/batch"
+	"mde-offboard/batch/input"
 )
 
 // resultsName is how result CSVs are called, those included that were written
 // beside one that was held open.
 var resultsName = regexp.MustCompile(`(?i)\.results(-\d{8}T\d{6}Z)?\.csv$`)
 
-// leaveOutResults takes result CSVs out of several lists, for which a pattern such
-// as INBOX/*.csv takes them once a run has written one there: a device that has
-// left its list would come back by them.
-func leaveOutResults(files []string) (lists []string, note string) {
+// lists are the lists that the arguments name. Result CSVs are left out, for which
+// a pattern such as INBOX/*.csv takes them once a run has written one there: a
+// device that has left its list would come back by them. One that is named, and
+// alone, is what is meant.
+//
+// Where patterns match no list, the folders being there, the run of a scheduler
+// has nothing to do, and the error is a *noLists. A plan of nothing is refused.
+func (j *job) lists(args []string) (lists []string, note string, err error) {
+	files, err := input.Expand(args)
+	var none *input.NoMatch
+	switch errors.As(err, &none); {
+	case none != nil && none.NoFolder != "":
+		return nil, "", &batch.Stop{Why: err.Error(), Hint: "make the folder, or correct its name", Code: batch.CodeUsage}
+	case none != nil && j.name == "":
+		return nil, "", &batch.Stop{Why: err.Error(), Hint: "correct the pattern; with --batch NAME a folder without lists is nothing to do", Code: batch.CodeUsage}
+	case none != nil:
+		note = err.Error()
+	case err != nil:
+		return nil, "", usage{err}
+	}
+	named := func(file string) bool {
+		return slices.ContainsFunc(args, func(arg string) bool { return filepath.Clean(arg) == file })
+	}
+	lists, left := leaveOutResults(files, named)
+	note = strings.Join(slices.DeleteFunc([]string{note, left}, func(s string) bool { return s == "" }), "; ")
+	switch {
+	case len(lists) > 0:
+		return lists, note, nil
+	case j.name != "" && !slices.ContainsFunc(files, named):
+		return nil, "", usage{&noLists{note}}
+	}
+	return nil, "", usage{errors.New("there is no list: " + note)}
+}
+
+// noLists says that there is no list where lists come from.
+type noLists struct{ why string }
+
+func (e *noLists) Error() string { return "there is no list: " + e.why }
+
+// leaveOutResults takes result CSVs out of several lists, and out of those that
+// were not named but matched.
+func leaveOutResults(files []string, named func(string) bool) (lists []string, note string) {
 	var out []string
 	for _, name := range files {
-		if len(files) > 1 && resultsName.MatchString(name) {
+		if resultsName.MatchString(name) && (len(files) > 1 || !named(name)) {
 			out = append(out, name)
 		} else {
 			lists = append(lists, name)

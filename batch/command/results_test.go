@@ -40,12 +40,19 @@ func TestResultsAreNoLists(t *testing.T) {
 		lists               []string
 		want                string // the result CSV
 		wrong               string
+		idle                bool // it is nothing to do, and not wrong
 	}{
 		{why: "a pattern", batch: "night", args: in("in/*.csv"), lists: in("in/a.csv", "in/b.csv"), want: "in/night.results.csv"},
 		{why: "the same, by the shell", batch: "night", args: in("in/a.csv", "in/night.results.csv", "in/other.RESULTS.csv"), lists: in("in/a.csv"), want: "in/night.results.csv"},
 		{why: "one file alone is what is meant", args: in("in/night.results.csv"), lists: in("in/night.results.csv"), want: "in/night.results.results.csv"},
-		{why: "but not over itself", batch: "night", args: in("alone/*.csv"), wrong: "would be written over the list"},
-		{why: "nothing but results", batch: "night", args: in("in/night.*"), wrong: "there is no list"},
+		{why: "but not over itself", batch: "night", args: in("alone/night.results.csv"), wrong: "would be written over the list"},
+		{why: "a pattern for one file is for lists", batch: "night", args: in("alone/*.csv"), wrong: "there is no list: left out, being results", idle: true},
+		{why: "nothing but results", batch: "night", args: in("in/night.*"), wrong: "there is no list", idle: true},
+		{why: "nothing but results, by the shell", batch: "night", args: in("in/night.results.csv", "in/other.RESULTS.csv"), wrong: "there is no list"},
+		{why: "an empty folder", batch: "night", args: in("in/*.tsv"), wrong: ".tsv: no file matches", idle: true},
+		{why: "an empty folder beside another", batch: "night", args: in("alone/*.tsv", "in/b.*"), lists: in("in/b.csv"), want: "in/night.results.csv"},
+		{why: "an empty folder, and no batch", args: in("in/*.tsv"), wrong: "no file matches"},
+		{why: "a folder that is not there", batch: "night", args: in("nowhere/*.csv"), wrong: "there is no folder"},
 		{why: "a list of a report folder", args: in("x.report/failed.csv"), lists: in("x.report/failed.csv"), want: "failed.results.csv"},
 		{why: "a result CSV in no folder", results: "out/night.csv", args: in("in/a.csv"), wrong: "there is no folder"},
 		{why: "in a file", results: "in/b.csv/night.csv", args: in("in/a.csv"), wrong: "there is no folder"},
@@ -58,7 +65,7 @@ func TestResultsAreNoLists(t *testing.T) {
 		{why: "of one in two lines", batch: "night\n1", args: in("in/a.csv"), wrong: `--batch "night\n1"`},
 		{why: "of one that is no text", batch: "n\xe4cht", args: in("in/a.csv"), wrong: `--batch "n\xe4cht"`},
 		{why: "of one above", batch: "..", args: in("in/a.csv"), wrong: "--batch"},
-		{why: "a name that no checkpoint can hold", args: in("in/caf\xe9.csv"), wrong: "is not UTF-8"},
+		{why: "a name that no checkpoint can hold", args: in("in/caf\xe9.csv"), wrong: `--batch "caf\xe9"`},
 		{why: "a list by its own name", results: "in/a.csv", args: in("in/a.csv"), wrong: "would be written over the list"},
 	} {
 		j, flags := &job{planning: tt.plans}, pflag.NewFlagSet("run", pflag.ContinueOnError)
@@ -68,9 +75,12 @@ func TestResultsAreNoLists(t *testing.T) {
 		}
 		err := j.prepare(&app{}, tt.args)
 		if tt.wrong != "" {
-			var u usage
-			if !errors.As(err, &u) || !strings.Contains(err.Error(), tt.wrong) {
-				t.Errorf("%s: %v; want wrong usage, %q", tt.why, err, tt.wrong)
+			_, idle := errors.AsType[*noLists](err)
+			if err == nil || !strings.Contains(err.Error(), tt.wrong) || idle != tt.idle {
+				t.Errorf("%s: %v, nothing to do: %v; want %q, %v", tt.why, err, idle, tt.wrong, tt.idle)
+			}
+			if code, _ := codeOf(err); code != batch.CodeUsage {
+				t.Errorf("%s: code %d; want that of wrong usage, but for a run of nothing", tt.why, code)
 			}
 			continue
 		}

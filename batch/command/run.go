@@ -146,15 +146,12 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	if err := a.readProtection(j); err != nil {
 		return err
 	}
-	if j.files, err = input.Expand(args); err != nil {
-		return usage{err}
-	}
 	note := ""
-	if j.files, note = leaveOutResults(j.files); note != "" {
-		j.notes = append(j.notes, note)
+	if j.files, note, err = j.lists(args); err != nil {
+		return err
 	}
-	if len(j.files) == 0 {
-		return usage{errors.New("there is no list: " + note)}
+	if note != "" {
+		j.notes = append(j.notes, note)
 	}
 	if j.name, j.listName, err = batch.Named(j.files, j.name); err != nil {
 		return usage{err}
@@ -214,6 +211,11 @@ func (j *job) cleanup() {
 func (a *app) run(j *job, args []string) error {
 	defer j.cleanup()
 	s, _, err := a.begin(j, args)
+	if none, idle := errors.AsType[*noLists](err); idle {
+		a.say("Nothing to do: %s", none.why)
+		j.end.idle = true
+		return nil
+	}
 	if err != nil {
 		return err
 	}

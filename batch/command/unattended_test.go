@@ -105,6 +105,17 @@ func TestUnattended(t *testing.T) {
 	if posted() != before {
 		t.Error("a list that is done was posted again; want silence")
 	}
+	if err := os.Mkdir(filepath.Join(r.dir, "inbox"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	calls := r.books().Calls["all"].Calls
+	code, out = exit(t, cmdWith(r.command(quickRun("inbox/*.csv", "--batch", "list")...), "MDE_OFFBOARD_NOTIFY="+url))
+	want(t, "an inbox without a list", code, out, 0, "Nothing to do: "+filepath.FromSlash("inbox/*.csv")+": no file matches")
+	if n := r.books().Calls["all"].Calls; posted() != before || n != calls {
+		t.Errorf("an inbox without a list: %d calls, posted %v; want none", n-calls, posted() != before)
+	}
+	code, out = exit(t, r.command(quickRun("nowhere/*.csv", "--batch", "list")...))
+	want(t, "no inbox", code, out, 2, "there is no folder nowhere", "hint: make the folder")
 	logged, err := os.ReadFile(filepath.Join(r.dir, "run.log"))
 	if err != nil {
 		t.Fatal(err)

@@ -28,8 +28,10 @@ func TestExpand(t *testing.T) {
 		{"sorted within a pattern, folders left out", []string{"c.txt", "?.csv"}, []string{"c.txt", "a.csv", "b.csv"}, ""},
 		{"every file once", []string{"b.csv", "*.csv", filepath.Join(".", "a.csv")}, []string{"b.csv", "a.csv", "devices[1].csv"}, ""},
 		{"a name that looks like a pattern, as browsers make them", []string{"devices[1].csv"}, []string{"devices[1].csv"}, ""},
-		{"a pattern that matches nothing", []string{"a.csv", "x*.csv"}, nil, "x*.csv: no file matches this pattern"},
-		{"a pattern that matches folders alone", []string{"d*r.csv"}, nil, "d*r.csv: no file matches this pattern"},
+		{"patterns that match nothing", []string{"x*.csv", "a.csv", "y*.csv"}, []string{"a.csv"}, "x*.csv, y*.csv: no file matches"},
+		{"a pattern that matches folders alone", []string{"d*r.csv"}, nil, "d*r.csv: no file matches"},
+		{"a pattern in a folder that is not there", []string{"a.csv", "nowhere/*.csv"}, nil, "nowhere/*.csv: no file matches: there is no folder nowhere"},
+		{"a pattern in folders that are", []string{"d*/*.csv"}, nil, "d*/*.csv: no file matches"},
 		{"a pattern that is none", []string{"[a"}, nil, "[a: syntax error in pattern"},
 	} {
 		got, err := Expand(tc.patterns)
