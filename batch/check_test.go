@@ -2,6 +2,7 @@ package batch
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -131,6 +132,54 @@ func TestCheck(t *testing.T) {
 		}
 		if (tc.warned == "") != (len(p.Warned) == 0) || tc.warned != "" && p.Warned[tc.warned] == nil {
 			t.Errorf("%s: warned %v; want %q", tc.reason, p.Warned, tc.warned)
+		}
+	}
+}
+
+// TestOtherNames has several lines of one device, of which one bears a name that
+// is protected: the device is, whichever line is the one to be sent.
+func TestOtherNames(t *testing.T) {
+	id := device("it")
+	for _, tc := range []struct {
+		reason, pattern string
+		lines           []string // name,comment
+		inv             *Inventory
+		skip            bool
+		held            string
+		refused         string
+	}{
+		{"the second", "dc01", []string{"LAP-1,x", "DC01,x"}, nil, false, "protected", ""},
+		{"the first", "dc01", []string{"DC01,x", "LAP-1,x"}, nil, false, "protected", ""},
+		{"neither", "dc01", []string{"LAP-1,x", "LAP-2,x"}, nil, false, "", ""},
+		{"no line but one has a name", "dc01", []string{"LAP-1,x", "-,x", ",x"}, nil, false, "", ""},
+		{"one that is perhaps its own", "dc01.contoso.com", []string{"LAP-1,x", "DC01,x"}, nil, false, "",
+			`--protect: dc01.contoso.com (protect.txt:1) cannot be judged without the inventory: the list has no full name for the device at list.csv:2, only "dc01"`},
+		{"the full name is in the first line", "dc01.contoso.com", []string{"DC01.fabrikam.com,x", "DC01,x"}, nil, false, "", ""},
+		{"a line that cannot be used", "dc01", []string{"LAP-1,x", "DC01,"}, nil, true, "protected", ""},
+		{"the inventory has another name", "dc01", []string{"LAP-1,x", "DC01,x"}, NewInventory(noon, []Device{{ID: id, Name: "lap-1", Onboarding: "Onboarded"}}), false, "protected", ""},
+	} {
+		req := Request{Name: "list", Inventory: tc.inv, SkipInvalid: tc.skip, Protect: protecting(t, tc.pattern)}
+		text := "MachineId,DeviceName,Comment\n"
+		for _, line := range tc.lines {
+			text += id + "," + line + "\n"
+		}
+		draft, err := Draft(listed(t, text), "list.csv", req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := MakePlan(listed(t, text), "list.csv", checkpoint.Batch{}, nil, req); len(draft.Request.Called) > 0 && err == nil {
+			t.Errorf("%s: planned without the names %v of the draft", tc.reason, draft.Request.Called)
+		}
+		p := planOf(t, text, checkpoint.Batch{}, nil, draft.Request)
+		if p.Held[tc.held] == nil != (tc.held == "") || p.ToDo+len(p.Held) != 1 {
+			t.Errorf("%s: to do %d, held %v; want held: %q", tc.reason, p.ToDo, p.Held, tc.held)
+		}
+		why := ""
+		if stop := p.Refused(); stop != nil {
+			why = strings.ReplaceAll(stop.Why, filepath.Dir(draft.Request.Protect.others[0].file)+string(filepath.Separator), "")
+		}
+		if why != tc.refused {
+			t.Errorf("%s: refused: %q; want %q", tc.reason, why, tc.refused)
 		}
 	}
 }

@@ -37,6 +37,7 @@ type Request struct {
 
 	Inventory *Inventory                 // nil: no device is checked
 	Elsewhere map[string]checkpoint.Busy // devices that other batches have
+	Called    map[string][]string        // names that other lines of a device have and that --protect minds; Draft finds them
 }
 
 // Plan is what a run would do, and what it changes in the batch's tasks.
@@ -72,6 +73,7 @@ type Plan struct {
 	tasks    []checkpoint.TaskChange // what changes beside the lines
 	keep     map[int64]string        // why a task in doubt is not to be called again
 	heirs    map[string]pattern      // records that stand for protected ones
+	called   map[string][]string     // as of Request, from the lines that were read
 	unjudged string                  // what of --protect is open without an inventory
 	open     int                     // devices that were to be taken up again and have an open action
 	anew     int                     // devices to do that were not pending before
@@ -107,13 +109,14 @@ func (p *Plan) Close() error { return p.changes.close() }
 func Draft(list lister, name string, req Request) (*Plan, error) {
 	p := newPlan(list, name, req)
 	p.changes.none = true
+	p.Request.Called = p.called // found as it reads
 	return p, p.read(list, nil)
 }
 
 func newPlan(list lister, name string, req Request) *Plan {
 	return &Plan{Request: req, List: name, Columns: list.Columns(),
-		heirs: req.Protect.heirs(req.Inventory),
-		todo:  sha256.New(), Held: map[string]*Tally{}, Warned: map[string]*Tally{}, Done: map[checkpoint.Status]int{}, keep: map[int64]string{}}
+		heirs: req.Protect.heirs(req.Inventory), called: map[string][]string{},
+		todo: sha256.New(), Held: map[string]*Tally{}, Warned: map[string]*Tally{}, Done: map[checkpoint.Status]int{}, keep: map[int64]string{}}
 }
 
 // read reads the list to its end.
@@ -153,7 +156,7 @@ func (p *Plan) read(list lister, have []checkpoint.Task) error {
 	p.round.next(p.Batch)
 	p.Answered = p.round.answered(have)
 	p.sayCanary()
-	return p.changes.err
+	return errors.Join(p.sameNames(), p.changes.err)
 }
 
 // note adds to what there is to say of the list, whose own notes are not ours.
@@ -176,6 +179,7 @@ func (p *Plan) add(m *matcher, seen *input.Seen, row *input.Row) {
 	case row.Problem != nil:
 		p.bad(row.Problem)
 		p.Invalid++
+		p.alsoCalled(row)
 		if l.Device == "" {
 			l.Device = row.Instead
 		}
@@ -183,6 +187,7 @@ func (p *Plan) add(m *matcher, seen *input.Seen, row *input.Row) {
 	default:
 		if file, line, dup := seen.Add(row.ID, row.File, row.Line); dup {
 			p.Duplicates++
+			p.alsoCalled(row)
 			l.Status, l.Reason = checkpoint.Skipped, duplicateOf(file, line, row.File)
 		}
 	}

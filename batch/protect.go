@@ -122,6 +122,17 @@ func (p *Protection) judge(id string, names []string, d *Device) (a answer, at p
 	return a, at, short
 }
 
+// minds says whether a name alone may make a device protected.
+func (p *Protection) minds(name string) bool {
+	if p == nil || !isName(name) {
+		return false
+	}
+	return slices.ContainsFunc(p.others, func(at pattern) bool {
+		a, _ := at.judge([]string{name}, nil)
+		return at.kind == "name" && a != no
+	})
+}
+
 // heirs are the records that protected ones were merged into, with the pattern of
 // those: they are the same devices.
 func (p *Protection) heirs(inv *Inventory) map[string]pattern {

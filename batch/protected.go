@@ -2,6 +2,7 @@ package batch
 
 import (
 	"fmt"
+	"slices"
 
 	"mde-offboard/batch/checkpoint"
 	"mde-offboard/batch/input"
@@ -17,7 +18,7 @@ func (p *Plan) protected(l *checkpoint.Line, d *Device) (why string) {
 	if at, ok := p.heirs[l.Device]; ok {
 		return fmt.Sprintf("%s: by %v, whose record was merged into this one", heldProtected, at)
 	}
-	names := []string{l.Name}
+	names := append([]string{l.Name}, req.Called[l.Device]...)
 	if d != nil {
 		names = append(names, d.Name)
 	}
@@ -50,4 +51,25 @@ func lacking(at pattern, short string, d *Device) string {
 		return "the inventory has no platform for it"
 	}
 	return "the inventory has no name for it"
+}
+
+// alsoCalled keeps a name by which --protect may know a device whose other line is
+// the one to be sent. That line can be planned already, so a draft finds these names
+// for the plan proper.
+func (p *Plan) alsoCalled(row *input.Row) {
+	if row.ID != "" && p.Request.Protect.minds(row.Name) && !slices.Contains(p.called[row.ID], row.Name) {
+		p.called[row.ID] = append(p.called[row.ID], row.Name)
+	}
+}
+
+// sameNames refuses a list with such names that no draft has found.
+func (p *Plan) sameNames() error {
+	for id, names := range p.called {
+		for _, name := range names {
+			if !slices.Contains(p.Request.Called[id], name) {
+				return &input.Problem{File: p.List, Kind: input.KindFile, Text: "it was changed while it was read", Hint: "give the command again"}
+			}
+		}
+	}
+	return nil
 }

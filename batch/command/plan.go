@@ -257,6 +257,7 @@ func (j *job) draft() (plan *batch.Plan, err error) {
 	defer lists.Close()
 	if plan, err = batch.Draft(lists, j.listName, j.req); err == nil {
 		j.note(plan)
+		j.req.Called = plan.Request.Called
 	}
 	return plan, listError(err)
 }
