@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -118,18 +119,23 @@ func TestClockJumps(t *testing.T) {
 func TestClockIsSetBetweenRuns(t *testing.T) {
 	slow(t)
 	for _, turn := range []time.Duration{time.Hour, -time.Hour, 25 * time.Hour, -25 * time.Hour, 3 * time.Second} {
-		for _, how := range []string{"stopped", "killed", "killed, without reads"} {
+		for _, how := range []string{"stopped", "killed", "killed, without reads", "stopped, one budget"} {
 			t.Run(fmt.Sprint(turn, " ", how), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					const n, before = 40, 18
-					w, c := clockWorld(t, simulator.Options{LatencyMin: 50 * time.Millisecond, LatencyMax: 500 * time.Millisecond})
+					n, before := 40, 18
+					shared := strings.Contains(how, "one budget")
+					if shared {
+						before = small[0].Limit - 1 // and one look
+					}
+					w, c := clockWorld(t, simulator.Options{SharedBudget: shared, LatencyMin: 50 * time.Millisecond, LatencyMax: 500 * time.Millisecond})
+					w.opt.SharedBudget = shared
 					w.opt.NoReads = strings.Contains(how, "without reads")
 					ids := devices(n)
-					if how == "stopped" {
+					if strings.HasPrefix(how, "stopped") {
 						w.opt.Limit = before
 						w.run(ids)
 					} else {
-						w.crash(ids, before)
+						w.crash(ids, int64(before))
 					}
 					c.turn(turn)
 					w.opt.Limit, w.clock = 0, &Clock{Wall: c.wall}
@@ -139,6 +145,9 @@ func TestClockIsSetBetweenRuns(t *testing.T) {
 					if sum := end.counts[checkpoint.Accepted] + end.counts[checkpoint.InDoubt]; sum != n || b.Throttled > 0 || !w.opt.NoReads && end.code != CodeDone {
 						t.Errorf("code %d, counts %v, %d answers of 429, stop %v; want all accepted, none", end.code, end.counts, b.Throttled, end.stop)
 					}
+					if all := b.Calls["all"]; shared && (all.DensestMinute > small[0].Limit || all.DensestHour > small[1].Limit) {
+						t.Errorf("all calls: densest minute %d, window %d; want %v", all.DensestMinute, all.DensestHour, small)
+					}
 					if took := time.Since(start); took > 35*time.Minute {
 						t.Errorf("took %v; want no more than some windows", took)
 					}
@@ -146,6 +155,30 @@ func TestClockIsSetBetweenRuns(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestClockSetBackAndRight: a clock that was set back, with no answer after it,
+// and is right again before the next run: neither run alone can see that.
+func TestClockSetBackAndRight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := clockWorld(t, simulator.Options{LatencyMin: 50 * time.Millisecond, LatencyMax: 500 * time.Millisecond})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { // when the long window is full
+			time.Sleep(3 * time.Minute)
+			c.turn(-time.Hour)
+			time.Sleep(time.Minute)
+			cancel()
+		}()
+		if end, err := w.tryRun(ctx, devices(40)); err != nil || end.counts[checkpoint.Accepted] != small[1].Limit || w.clock.Jumps() != 1 {
+			t.Fatalf("%v, %v, %d jumps; want a full window accepted, and one jump", end.counts, err, w.clock.Jumps())
+		}
+		c.turn(time.Hour)
+		w.clock = &Clock{Wall: c.wall}
+		end := w.run(devices(40))
+		if b := w.judge(end, false); end.code != CodeDone || b.Throttled > 0 {
+			t.Errorf("code %d (%v), %d answers of 429; want 0, none", end.code, end.stop, b.Throttled)
+		}
+	})
 }
 
 // TestClockAndDoubt: a clock that is set neither shortens the time for which a

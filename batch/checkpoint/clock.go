@@ -6,6 +6,43 @@ import (
 	"time"
 )
 
+// meet notes, at the first look at a key, until when its stamps are those of a
+// clock that was compared with the server's. With no stamp at all there is no
+// history that a clock could make too old.
+func (tx *Tx) meet(key Key, seen int64) error {
+	if _, met := tx.s.last[key.String()]; met {
+		return nil
+	}
+	var last int64
+	err := tx.row("SELECT counted FROM attempt WHERE quota_key = $1 AND counted > 0 AND date <> 0 ORDER BY counted DESC LIMIT 1", key.String()).Scan(&last)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		last = seen
+	case err != nil:
+		return err
+	}
+	if tx.s.last == nil {
+		tx.s.last = map[string]int64{}
+	}
+	tx.s.last[key.String()], tx.s.histories = last, nil
+	if seen == 0 {
+		tx.s.trust(key)
+	}
+	return nil
+}
+
+// trust takes the clock for one that says how old a key's history is.
+func (s *Store) trust(key Key) {
+	if s.sure[key.String()] {
+		return
+	}
+	s.histories = nil
+	if s.sure == nil {
+		s.sure = map[string]bool{}
+	}
+	s.sure[key.String()] = true
+}
+
 // stamp keeps the latest time that was written for a key.
 func (tx *Tx) stamp(key string, now time.Time) error {
 	_, err := tx.exec(`INSERT INTO clock (quota_key, seen, low, high, known) VALUES ($1, $2, 0, 0, 0)
@@ -24,8 +61,10 @@ const remembered = 2 * time.Hour
 func (tx *Tx) Rebase(key Key, now time.Time) error { return tx.rebase(key, now, 0) }
 
 // rebase is Rebase when the last stamp is already one of a clock that was set
-// forward by ahead: what was written before is older than it by as much more.
-func (tx *Tx) rebase(key Key, now time.Time, ahead time.Duration) error {
+// forward by ahead microseconds: what was written before is older than it by as
+// much more.
+func (tx *Tx) rebase(key Key, now time.Time, ahead int64) error {
+	tx.s.trust(key)
 	tx.s.histories, tx.s.began = nil, now
 	var seen int64
 	err := tx.row("SELECT seen FROM clock WHERE quota_key = $1", key.String()).Scan(&seen)
@@ -38,8 +77,8 @@ func (tx *Tx) rebase(key Key, now time.Time, ahead time.Duration) error {
 	// A stamp that the new clock has written lies after the last one of the old
 	// clock by as much as the clock has jumped, and a call can take effect for
 	// the grace of its run and no longer.
-	seen -= ahead.Microseconds()
-	us, old := micros(now), seen-remembered.Microseconds()
+	seen -= ahead
+	us, old := micros(now), max(0, seen-remembered.Microseconds())
 	for _, update := range []struct {
 		sql  string
 		args []any
@@ -69,7 +108,7 @@ const tolerance = 2 * time.Second
 
 // ServerDate compares the local clock with the server's Date of an answer that
 // came between sent and over. If the offset is not what it was when the history
-// was written, the history counts as of now. It must be called before the
+// was written, or nobody knows what it was, the history counts as of now. It must be called before the
 // outcome of the same answer is appended, with answers of the API's own alone,
 // and after a start with one of them before any burst is reserved: until then a
 // clock that was set forward makes old calls of new ones.
@@ -81,22 +120,29 @@ func (tx *Tx) ServerDate(key Key, date, sent, over, now time.Time) error {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if known != 0 {
-		switch slack := tolerance.Microseconds(); {
-		case low > wasHigh+slack || high < wasLow-slack:
-			ahead := time.Duration(max(0, wasHigh-low)) * time.Microsecond
-			if seen < micros(sent.Add(-ahead/2)) { // the old clock's: the call of this answer left no stamp
-				ahead = 0
-			}
-			if err := tx.rebase(key, now, ahead); err != nil {
-				return err
-			}
-		case low <= wasHigh && high >= wasLow:
-			// Both are true. A slow answer says little, and must not make the
-			// next jump look possible.
-			low, high = max(low, wasLow), min(high, wasHigh)
+	anew, ahead := false, int64(0)
+	switch slack := tolerance.Microseconds(); {
+	case known == 0:
+		// Nothing to compare with, and nothing to fear if this store has counted
+		// the history anew. Where a process before has met a jump, and ended
+		// before an answer came, the clock may have been set again since.
+		anew, ahead = !tx.s.sure[key.String()], max(0, seen-tx.s.last[key.String()])
+	case low > wasHigh+slack || high < wasLow-slack:
+		anew, ahead = true, max(0, wasHigh-low)
+		if seen < micros(sent)-ahead/2 { // the old clock's: the call of this answer left no stamp
+			ahead = 0
+		}
+	case low <= wasHigh && high >= wasLow:
+		// Both are true. A slow answer says little, and must not make the
+		// next jump look possible.
+		low, high = max(low, wasLow), min(high, wasHigh)
+	}
+	if anew {
+		if err := tx.rebase(key, now, ahead); err != nil {
+			return err
 		}
 	}
+	tx.s.trust(key)
 	if err := tx.stamp(key.String(), now); err != nil {
 		return err
 	}

@@ -222,3 +222,51 @@ func TestClockSetUnseen(t *testing.T) {
 		s.mustVerify(t)
 	}
 }
+
+// TestSharedBudgetBegins: in a budget for all kinds of call the first one of a
+// process goes at once, whatever the clock was set to since the last run, and
+// the second waits until a date has shown how long ago that was.
+func TestSharedBudgetBegins(t *testing.T) {
+	b := budget(3)
+	b.Shared = true
+	for _, tt := range []struct {
+		why   string
+		gone  float64 // seconds since the last run
+		set   float64 // by how much the clock was set forward meanwhile
+		dated int     // free slots once an answer is dated
+	}{
+		{"a run just now", 1, 0, 0},
+		{"a run of an hour ago", 3600, 0, 1},
+		{"just now, and the clock was set", 1, 3600, 0},
+		{"just now, and the clock was set by a day", 1, 86400, 0},
+	} {
+		path := temp(t)
+		s := open(t, path)
+		batch, run := start(t, s, "list")
+		for i := range 2 {
+			a := s.mustReserve(t, batch, run, 0, "", b, float64(i))
+			s.serverDate(t, float64(i)+0.5, 17)
+			e := outcome(a, 0, Accepted, float64(i)+0.5)
+			e.Outcome[0].Date = at(float64(i) + 17)
+			s.mustAppend(t, batch, e)
+		}
+		if got := s.free(t, b, 2); got != 0 {
+			t.Errorf("%s: free for the run before = %d; want 0: the last slot is for one that begins", tt.why, got)
+		}
+		s.Close()
+		s = open(t, path)
+		now := 2 + tt.gone + tt.set
+		if got := s.free(t, b, now); got != 1 {
+			t.Errorf("%s: free at the beginning = %d; want 1", tt.why, got)
+		}
+		s.mustReserve(t, batch, run, 0, "", b, now)
+		if got := open(t, path).free(t, b, now+0.1); got != 0 {
+			t.Errorf("%s: free for another process that begins = %d; want 0", tt.why, got)
+		}
+		s.serverDate(t, now+0.2, 17-tt.set)
+		if got := s.free(t, b, now+0.3); got != tt.dated {
+			t.Errorf("%s: free after a date = %d; want %d", tt.why, got, tt.dated)
+		}
+		s.mustVerify(t)
+	}
+}

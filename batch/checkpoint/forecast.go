@@ -18,7 +18,7 @@ func (s *Store) Forecast(b Budget, now func() time.Time, n int, rtt time.Duratio
 		if err != nil {
 			return err
 		}
-		last, why = h.Forecast(at, b.Windows, hold, n, rtt, allowed)
+		last, why = h.Forecast(at, tx.windows(b), hold, n, rtt, allowed)
 		return nil
 	})
 	return last, why, err

@@ -53,12 +53,12 @@ const unseen = tolerance + time.Second
 
 // corrected is when a call was over by the clock of this store. What was stamped
 // before the store looked at the quota first may have been stamped by a clock
-// that stood behind by as much as goes unseen: it costs that much once after a
+// that stood behind by as much as goes unseen for its budget: it costs that much once after a
 // start, and a call is never over later than now for it. A clock that is set
 // while the store is open is noticed by whoever reads it, and Rebase called; one
 // that is slewed, by 500 ppm at most, is covered by the margin of the windows.
-func (s *Store) corrected(over, now time.Time) time.Time {
-	if late := over.Add(unseen); over.Before(s.began) && over.Before(now) {
+func (s *Store) corrected(over, now time.Time, behind time.Duration) time.Time {
+	if late := over.Add(behind); over.Before(s.began) && over.Before(now) {
 		if late.After(now) {
 			return now
 		}
@@ -67,11 +67,24 @@ func (s *Store) corrected(over, now time.Time) time.Time {
 	return over
 }
 
+// unseenIn is by how much the clock may have been set forward unnoticed since a
+// budget's history was stamped. Until an answer was dated that is any time up to
+// the one that seems to have passed; where reads have a budget of their own the
+// date is there before a call goes whose slot can be in doubt.
+func (s *Store) unseenIn(b Budget) time.Duration {
+	last := s.last[b.Key.String()]
+	if !b.Shared || last == 0 || s.sure[b.Key.String()] {
+		return unseen
+	}
+	return max(unseen, s.began.Sub(fromMicros(last)))
+}
+
 func (tx *Tx) readHistory(b Budget, need, now time.Time) (*history, error) {
+	behind := tx.s.unseenIn(b)
 	rows, err := tx.Query(`SELECT a.counted, a.batch, a.run, r.alive, r.grace, r.ended
 		FROM attempt a JOIN run r ON r.batch = a.batch AND r.id = a.run
 		WHERE a.quota_key = $1 AND (a.counted = 0 OR a.counted >= $2) AND (a.kind = $3 OR $4)
-		ORDER BY a.counted`, b.Key.String(), micros(need.Add(-unseen)), b.Kind, b.Shared)
+		ORDER BY a.counted`, b.Key.String(), micros(need.Add(-behind)), b.Kind, b.Shared)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +108,7 @@ func (tx *Tx) readHistory(b Budget, need, now time.Time) (*history, error) {
 		}
 		h.Reserve()
 		if !over.IsZero() {
-			h.Over(tx.s.corrected(over, now))
+			h.Over(tx.s.corrected(over, now, behind))
 		}
 	}
 	return h, rows.Err()

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"mde-offboard/batch/quota"
@@ -117,6 +118,9 @@ func (tx *Tx) Judge(b Budget, now time.Time) (quota.Verdict, error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return quota.Verdict{}, err
 	}
+	if err := tx.meet(b.Key, seen); err != nil {
+		return quota.Verdict{}, err
+	}
 	if fromMicros(seen).Sub(now) > time.Second {
 		if err := tx.Rebase(b.Key, now); err != nil {
 			return quota.Verdict{}, err
@@ -130,7 +134,25 @@ func (tx *Tx) Judge(b Budget, now time.Time) (quota.Verdict, error) {
 	if err != nil {
 		return quota.Verdict{}, err
 	}
-	return h.Judge(now, b.Windows, hold), nil
+	return h.Judge(now, tx.windows(b), hold), nil
+}
+
+// windows are those that a budget's calls are judged by. Of a shared one the last
+// slot is left to a process that has just begun. Until an answer was dated it
+// takes what is over for as young as that can be, and its first call, which is to
+// bring the date, would wait for a window that was full when the last run ended,
+// however long ago that was.
+func (tx *Tx) windows(b Budget) []quota.Window {
+	if !b.Shared || !tx.s.sure[b.Key.String()] {
+		return b.Windows
+	}
+	spare := slices.Clone(b.Windows)
+	for i := range spare {
+		if spare[i].Limit > 1 {
+			spare[i].Limit--
+		}
+	}
+	return spare
 }
 
 // hold is until when a budget's calls are stopped.

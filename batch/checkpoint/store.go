@@ -25,10 +25,12 @@ type Store struct {
 	// The rest belongs to the goroutine that writes.
 	version   int64 // data_version of the connection: changes when another one commits
 	histories map[string]*history
-	mine      map[runID]bool // runs that this store started
-	began     time.Time      // the first moment at which the quota was looked at, by the clock as it is set
-	judged    time.Time      // the last moment at which the quota was looked at
-	woke      time.Time      // when this process was last found to have been asleep
+	mine      map[runID]bool   // runs that this store started
+	began     time.Time        // the first moment at which the quota was looked at, by the clock as it is set
+	judged    time.Time        // the last moment at which the quota was looked at
+	woke      time.Time        // when this process was last found to have been asleep
+	last      map[string]int64 // by key, the last stamp of a clock that was compared, at the first look
+	sure      map[string]bool  // keys whose clock was compared since, or whose history is this store's or was counted anew
 }
 
 type runID struct{ batch, id int64 }

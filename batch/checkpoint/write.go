@@ -44,7 +44,7 @@ func (s *Store) gather(first *op) []*op {
 func (s *Store) commit(group []*op) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.histories = nil
+			s.histories, s.sure = nil, nil
 			for _, o := range group {
 				o.panicked = p
 			}
@@ -54,7 +54,7 @@ func (s *Store) commit(group []*op) {
 		}
 	}()
 	if err := s.apply(group); err != nil {
-		s.histories = nil
+		s.histories, s.sure = nil, nil
 		for _, o := range group {
 			o.err = err
 		}
@@ -100,8 +100,8 @@ func (tx *Tx) savepoint(o *op) error {
 	}
 	started := len(tx.started)
 	if !o.run(tx) {
-		// What was read of the quota may have what is undone now.
-		tx.s.histories, tx.started = nil, tx.started[:started]
+		// What was learnt of the quota and the clock may have what is undone now.
+		tx.s.histories, tx.s.sure, tx.started = nil, nil, tx.started[:started]
 		if isDisk(o.err) {
 			return o.err
 		}
