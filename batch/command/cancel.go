@@ -36,7 +36,7 @@ The batch is closed: run sends nothing more of it, unless it is told --again.
 With --only LIST it does so for those devices, and the batch goes on without
 them. The same command goes on after any stop.`,
 		Example: "  mde-offboard cancel decommission --comment \"Wrong list, INC-2077\"\n  mde-offboard cancel decommission --only keep.csv",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes(1, 1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.cancel(w, args[0]) },
 	}
 	w.addFlags(cmd.Flags())

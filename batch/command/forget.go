@@ -29,7 +29,7 @@ within the last two hours, is not forgotten.
 
 Devices of a forgotten batch are not called again by accident: a run looks at the
 actions that the tenant already has before it calls.`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			store, b, err := a.batchNamed(args[0], tenant)
 			if err != nil {

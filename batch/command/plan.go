@@ -34,7 +34,7 @@ from an earlier run alone.
 --json writes the plan to standard output, in fields that stay as they are:
 
 ` + planFields,
-		Args: cobra.MinimumNArgs(1),
+		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.plan(j, args) },
 	}
 	j.addFlags(cmd.Flags())

@@ -25,7 +25,7 @@ func (a *app) reportCommand() *cobra.Command {
 (each a list that run takes), audit.html, audit.json, and manifest.json with the
 SHA-256 of each and the head of the batch's chain. It needs no network, changes
 nothing, and writes the same bytes each time.`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.report(t, args[0]) },
 	}
 	f := cmd.Flags()

@@ -37,7 +37,7 @@ output, without an id in MachineId, for a person to choose; run refuses the list
 until then. All columns of the list are kept; what stood in the id column and is
 no id is kept in a column OriginalId.`,
 		Example: "  mde-offboard resolve names.csv -o ids.csv",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    takes(1, -1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.resolve(l, args) },
 	}
 	a.checks["resolve"] = l.check

@@ -136,12 +136,13 @@ Then do it:                       mde-offboard run LIST.csv`,
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage{fmt.Errorf("%w\nhint: %s --help lists the flags", err, cmd.CommandPath())}
+		return usage{fmt.Errorf("%w\nhint: %s --help lists the flags", badValue(err, ""), cmd.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	a.global.addFlags(root.PersistentFlags())
 	a.checks = map[string]func() error{}
 	root.AddCommand(a.runCommand(), a.planCommand(), a.resolveCommand(), a.statusCommand(), a.trackCommand(), a.cancelCommand(), a.reportCommand(), a.simulateCommand(), a.verifyCommand(), a.forgetCommand(), a.versionCommand())
+	strict(root)
 	return root
 }
 
@@ -172,7 +173,7 @@ func (a *app) fromEnvironment(flags *pflag.FlagSet) (ignored []string, err error
 			ignored = append(ignored, fmt.Sprintf("%s is not heeded: --%s is given on the command line or not at all", name, f.Name))
 		default:
 			if e := flags.Set(f.Name, value); e != nil {
-				err = usage{fmt.Errorf("%s: %w", name, e)}
+				err = usage{badValue(e, name)}
 			}
 		}
 	})
@@ -211,8 +212,6 @@ func codeOf(err error) (code int, hint string) {
 		code = batch.CodeUsage
 	case strings.HasPrefix(text, "unknown command"):
 		code, hint = batch.CodeUsage, "mde-offboard --help lists the commands"
-	case strings.Contains(text, "arg(s)"):
-		code, hint = batch.CodeUsage, "the command's --help shows how it is called"
 	case errors.Is(err, context.Canceled):
 		code, hint = batch.CodeStopped, "the same command goes on"
 	case errors.Is(err, checkpoint.ErrDamaged):

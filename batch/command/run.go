@@ -93,7 +93,7 @@ func (a *app) runCommand() *cobra.Command {
 Defender at the rate that is allowed, and writes a result CSV. The same command
 goes on after any stop. Ctrl-C once: calls in flight are finished; twice: at once.`,
 		Example: "  mde-offboard run --simulate testdata/decommission.csv\n  mde-offboard run decommission.csv --comment \"Retired, CHG-1042\"",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    takes(1, -1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.watched(j, args) },
 	}
 	j.addFlags(cmd.Flags())

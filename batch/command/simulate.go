@@ -31,7 +31,7 @@ func (a *app) simulateCommand() *cobra.Command {
 		Long: `simulate serves a Defender that is as strict as the real one, with an OAuth
 authority of its own, over HTTPS on loopback. It prints the variables with which
 a run in another process finds it, and its books when it ends.`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.simulate(r) },
 	}
 	a.checks["simulate"] = r.checkFlags

@@ -21,7 +21,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show the batches, one, or one device of it, as they stand",
 		Long: `status shows the batches with what is to do next; one batch with its runs; or one
 device of it, by its line, its id or its name, with every attempt.`,
-		Args: cobra.MaximumNArgs(2),
+		Args: takes(0, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return a.statusOfAll(asJSON)

@@ -34,7 +34,7 @@ says is kept, for status and report. It can be at work beside a run.
 It ends with 0 if all actions succeeded, 3 if some failed, timed out, were
 cancelled or are missing, and 4 if some are open.`,
 		Example: "  mde-offboard track decommission --until-final --for 8h",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes(1, 1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.track(t, args[0]) },
 	}
 	a.checks["track"] = t.checkFlags

@@ -26,7 +26,7 @@ named, and the code is 3.
 
 A chain without a signature proves order and completeness only to someone who
 kept an earlier head; each run prints it.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return a.verifyFolder(args[0], key, asJSON)
