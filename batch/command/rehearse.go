@@ -1,7 +1,6 @@
 package command
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -29,7 +28,7 @@ func (a *app) rehearse(j *job) error {
 		return usage{err}
 	}
 	if err := sim.Listen("127.0.0.1:0"); err != nil {
-		return fmt.Errorf("simulator: %w", err)
+		return err
 	}
 	j.cleanups = append(j.cleanups, func() { sim.Close() })
 	dir, err := os.MkdirTemp("", "mde-offboard-simulated-*")

@@ -102,23 +102,23 @@ func (j *job) placeResults() error {
 			return fmt.Errorf("the results would be written over the list %s: give another --results", name)
 		}
 	}
-	switch {
-	case j.planning:
+	if j.planning {
 		return nil
-	case err == nil && there.IsDir():
-		return fmt.Errorf("--results %s is a folder\nhint: name a file in it", j.results)
 	}
-	return j.tryResults()
+	return tryFile("--results", j.results)
 }
 
-// tryResults has the file be made that the result CSV is written to first. Before
-// anything is sent: that it cannot be made is else seen when all is over.
-func (j *job) tryResults() error {
-	dir := filepath.Dir(j.results)
-	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
-		return fmt.Errorf("--results %s: there is no folder %s", j.results, dir)
+// tryFile says of a file that is written at the end whether it can be, before
+// anything else is done: a file beside it can be made, as the one that becomes it.
+func tryFile(flag, path string) error {
+	dir := filepath.Dir(path)
+	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
+		return fmt.Errorf("%s %s is a folder\nhint: name a file in it", flag, path)
 	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(j.results)+"-*")
+	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
+		return fmt.Errorf("%s %s: there is no folder %s", flag, path, dir)
+	}
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*")
 	if err == nil {
 		err = errors.Join(f.Close(), os.Remove(f.Name()))
 	}
@@ -127,7 +127,7 @@ func (j *job) tryResults() error {
 		err = failed.Err
 	}
 	if err != nil {
-		return fmt.Errorf("--results %s: the file cannot be made: %w\nhint: name one in a folder that may be written to", j.results, err)
+		return fmt.Errorf("%s %s: the file cannot be made: %w\nhint: name one in a folder that may be written to", flag, path, err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,8 +24,10 @@ func called(t *testing.T, env []string, args ...string) (code int, stdout, stder
 		defer f.Close()
 		files[i] = f
 	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // what is at work ends at once
 	code = Main(Env{Stdin: strings.NewReader(""), Stdout: files[0], Stderr: files[1], Getenv: variables(append(env, "XDG_STATE_HOME", dir)...), Home: dir,
-		Context: t.Context(), Hard: t.Context(), Last: t.Context()}, args)
+		Context: ctx, Hard: ctx, Last: ctx}, args)
 	return code, fileText(t, files[0].Name()), fileText(t, files[1].Name())
 }
 
@@ -42,9 +45,9 @@ func TestFaultsHelp(t *testing.T) {
 	}
 }
 
-// TestWrongBeforeTheLog: what is wrong before the log is open is said on the
-// screen, also where there is to be a file for it.
-func TestWrongBeforeTheLog(t *testing.T) {
+// TestWrongUsage: what is wrong is said on the screen with code 2, also before the
+// log is open that there is to be.
+func TestWrongUsage(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, tt := range []struct {
 		reason string
@@ -67,6 +70,14 @@ func TestWrongBeforeTheLog(t *testing.T) {
 		{"an argument too many", nil, "status fleet 7 x", `status: "x" is one argument too many`},
 		{"one where none is taken", nil, "version x", `version: "x" is one argument too many`},
 		{"another", nil, "simulate extra", `simulate: "extra" is one argument too many`},
+		{"a permission that is none", nil, "simulate --roles Machine.Offboard,Foo", `--roles "Foo" is none of Machine.`},
+		{"a simulator that takes no call", nil, "simulate --per-minute 0", "--per-minute and --per-hour must be 1 or more"},
+		{"a window without a length", nil, "simulate --minute 0s", "--minute, --hour and --token-life must be positive"},
+		{"a simulator for all the world", nil, "simulate --listen 0.0.0.0:0", `--listen 0.0.0.0:0: "0.0.0.0" is not a loopback address`},
+		{"one at no address", nil, "simulate --listen nonsense", "--listen nonsense: address nonsense: missing port"},
+		{"one at no port", nil, "simulate --listen 127.0.0.1:http-ish", "--listen 127.0.0.1:http-ish: "},
+		{"books in no folder", nil, "simulate --books nofolder/books.json", "--books nofolder/books.json: there is no folder nofolder"},
+		{"books that are a folder", nil, "simulate --books .", "--books . is a folder"},
 		{"help of what is not there", nil, "help nosuch", `unknown command "nosuch"`},
 		{"a shell that is not there", nil, "completion bash2", `completion: "bash2" is one argument too many`},
 		{"a log in no folder", nil, "status --log-file nofolder/x.log", "--log-file: open nofolder/x.log: "},

@@ -2,9 +2,12 @@ package command
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,8 +65,23 @@ a run in another process finds it, and its books when it ends.`,
 	return cmd
 }
 
-// checkFlags refuses what no simulator can be made of.
+// checkFlags refuses what no simulator can be made of, and zeros that would mean
+// something else to it.
 func (r *rehearsal) checkFlags() error {
+	if r.opt.PerMinute < 1 || r.opt.PerHour < 1 {
+		return usage{errors.New("--per-minute and --per-hour must be 1 or more")}
+	}
+	if r.opt.Minute <= 0 || r.opt.Hour <= 0 || r.opt.TokenLife <= 0 {
+		return usage{errors.New("--minute, --hour and --token-life must be positive")}
+	}
+	for _, role := range r.opt.Roles {
+		if known := simulator.Permissions(); !slices.Contains(known, role) {
+			return usage{fmt.Errorf("--roles %q is none of %s", role, strings.Join(known, ", "))}
+		}
+	}
+	if err := simulator.CheckAddress(r.addr); err != nil {
+		return usage{fmt.Errorf("--listen %s: %w", r.addr, err)}
+	}
 	if _, err := simulator.New(r.opt); err != nil {
 		return usage{err}
 	}
@@ -73,6 +91,11 @@ func (r *rehearsal) checkFlags() error {
 func (a *app) simulate(r *rehearsal) error {
 	if err := r.checkFlags(); err != nil {
 		return err
+	}
+	if r.books != "" {
+		if err := tryFile("--books", r.books); err != nil {
+			return usage{err}
+		}
 	}
 	files, err := input.Expand(r.listed)
 	if err != nil {
@@ -88,7 +111,7 @@ func (a *app) simulate(r *rehearsal) error {
 		return usage{err}
 	}
 	if err := sim.Listen(r.addr); err != nil {
-		return fmt.Errorf("simulator: %w", err)
+		return err
 	}
 	defer sim.Close()
 	defer func() {

@@ -27,12 +27,9 @@ type network struct {
 // Listen serves HTTPS, HTTP/1.1 and HTTP/2, at a loopback address such as 127.0.0.1:0, with a
 // certificate of a CA that exists in memory only. Close ends it.
 func (s *Server) Listen(addr string) error {
-	host, _, err := net.SplitHostPort(addr)
+	host, err := loopback(addr)
 	if err != nil {
 		return fmt.Errorf("simulator: %w", err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("simulator: %q is not a loopback address: a simulator is for this machine alone", host)
 	}
 	certificate, caPEM, err := newCertificates(time.Now()) // clients judge it by their clock, not by Options.Now
 	if err != nil {
@@ -53,6 +50,25 @@ func (s *Server) Listen(addr string) error {
 	}
 	s.url, s.foreign, s.caPEM = own, foreign, caPEM
 	return nil
+}
+
+// CheckAddress says what is wrong with an address to listen at.
+func CheckAddress(addr string) error {
+	_, err := loopback(addr)
+	return err
+}
+
+// loopback is the host of an address to listen at, which has to be this machine.
+func loopback(addr string) (host string, err error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", err
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return "", fmt.Errorf("%q is not a loopback address: a simulator is for this machine alone", host)
+	}
+	_, err = net.LookupPort("tcp", port)
+	return host, err
 }
 
 // listen starts one HTTPS server and returns its address.

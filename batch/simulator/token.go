@@ -152,6 +152,16 @@ var permissions = func() map[string][2][]string {
 	}
 }()
 
+// Permissions are the application permissions that are asked for by some call, in
+// the order of their names.
+func Permissions() (names []string) {
+	for _, p := range permissions {
+		names = append(names, p[0]...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // authorize checks the token of a call: known, alive, meant for this API, and with the permission.
 func (s *Server) authorize(c *call) (answer, bool) {
 	t, ok := s.authority.tokens[bearer(c)]
