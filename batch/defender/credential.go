@@ -31,19 +31,20 @@ type maker func(CredentialOptions, Login) (azcore.TokenCredential, error)
 type login struct {
 	name string
 	make maker
+	hint string // for one that gives no token
 }
 
 // logins in the order in which they are told.
 var logins = []login{
-	{"default", newDefault},
-	{"environment", newEnvironment},
-	{"certificate", newCertificate},
-	{"managed-identity", newManagedIdentity},
-	{"workload-identity", newWorkloadIdentity},
-	{"azure-cli", newAzureCLI},
-	{"azure-developer-cli", newAzureDeveloperCLI},
-	{"device-code", newDeviceCode},
-	{"browser", newBrowser},
+	{"default", newDefault, hintDefault},
+	{"environment", newEnvironment, hintEnvironment},
+	{"certificate", newCertificate, hintEnvironment},
+	{"managed-identity", newManagedIdentity, hintManaged},
+	{"workload-identity", newWorkloadIdentity, hintWorkload},
+	{"azure-cli", newAzureCLI, hintCLI},
+	{"azure-developer-cli", newAzureDeveloperCLI, hintAZD},
+	{"device-code", newDeviceCode, hintDeviceCode},
+	{"browser", newBrowser, hintBrowser},
 }
 
 // AuthNames returns the names that a login can be chosen by, the default first.
@@ -67,9 +68,9 @@ func NewSource(o CredentialOptions) (Source, error) {
 	source := Source(func(l Login) (azcore.TokenCredential, error) {
 		cred, err := logins[i].make(o, l)
 		if err != nil {
-			return nil, badLogin(o.Auth, err)
+			return nil, badLogin(o.Auth, logins[i].hint, err)
 		}
-		return cred, nil
+		return advising{cred, logins[i].hint}, nil
 	})
 	if o.Auth == "device-code" || o.Auth == "browser" {
 		return keep(source), nil
@@ -113,11 +114,11 @@ func newSecret(tenant, client, secret string, l Login) (azcore.TokenCredential, 
 }
 
 // badLogin is for a login that lacks something before anybody is asked.
-func badLogin(auth string, err error) error {
+func badLogin(auth, hint string, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	return &Error{Class: BadIdentity, Message: "login " + auth + ": " + brief(firstLine(err.Error()))}
+	return &Error{Class: BadIdentity, Message: "login " + auth + ": " + brief(firstLine(err.Error())), Hint: hint}
 }
 
 // newDefault is azidentity's chain, AZURE_TOKEN_CREDENTIALS included. It reads
@@ -134,6 +135,9 @@ func newDefault(o CredentialOptions, l Login) (azcore.TokenCredential, error) {
 				Hint:    "set " + v.variable + ", leave " + v.flag + " out, or name a login with --auth",
 			}
 		}
+	}
+	if err := chainCertificate(); err != nil {
+		return nil, err
 	}
 	return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
 		ClientOptions: l.Options, DisableInstanceDiscovery: l.PrivateAuthority, TenantID: o.TenantID,
@@ -188,9 +192,17 @@ func newManagedIdentity(o CredentialOptions, l Login) (azcore.TokenCredential, e
 }
 
 func newWorkloadIdentity(o CredentialOptions, l Login) (azcore.TokenCredential, error) {
+	tenant, client, err := o.application()
+	if err != nil {
+		return nil, err
+	}
+	file := os.Getenv("AZURE_FEDERATED_TOKEN_FILE")
+	if file == "" {
+		return nil, missing("AZURE_FEDERATED_TOKEN_FILE")
+	}
 	return azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
 		ClientOptions: l.Options, DisableInstanceDiscovery: l.PrivateAuthority,
-		TenantID: o.TenantID, ClientID: o.ClientID,
+		TenantID: tenant, ClientID: client, TokenFilePath: file,
 	})
 }
 

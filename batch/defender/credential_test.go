@@ -187,15 +187,8 @@ func (v virtualMachine) RoundTrip(r *http.Request) (*http.Response, error) {
 // standIn puts a tool on the PATH that prints a token, as az and azd do, and
 // returns what makes it print another.
 func standIn(t *testing.T, s *simulator.Server, name string) (renew func()) {
-	if runtime.GOOS == "windows" {
-		t.Skip("the stand-in is a shell script")
-	}
 	dir := t.TempDir()
-	script := "#!/bin/sh\ncat '" + filepath.Join(dir, "out") + "'\n"
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	tool(t, name, "cat '"+filepath.Join(dir, "out")+"'")
 	renew = func() {
 		expires := time.Now().Add(time.Hour)
 		out := fmt.Sprintf(`{"accessToken":%q,"expires_on":%d,"token":%[1]q,"expiresOn":%[3]q}`,
@@ -206,6 +199,19 @@ func standIn(t *testing.T, s *simulator.Server, name string) (renew func()) {
 	}
 	renew()
 	return renew
+}
+
+// tool puts a shell script on the PATH under a name.
+func tool(t *testing.T, name, script string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the stand-in is a shell script")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
 // certificate sets a login with a file of the given name up.

@@ -10,26 +10,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 )
 
-// hints are what to do about Entra's most common refusals, by their number.
-var hints = map[string]string{
-	"AADSTS7000215": "the secret is wrong: use its value (shown once, when it is made), not its id",
-	"AADSTS7000222": "the secret has expired: make a new one under App registrations > the application > Certificates & secrets",
-	"AADSTS7000216": "the application needs a secret or a certificate",
-	"AADSTS700016":  "the tenant has no such application: check AZURE_CLIENT_ID and AZURE_TENANT_ID",
-	"AADSTS90002":   "there is no such tenant in this cloud: check AZURE_TENANT_ID and --cloud",
-	"AADSTS900023":  "AZURE_TENANT_ID is neither a tenant's id nor its domain",
-	"AADSTS500011":  "the tenant does not know this service: it has no Defender for Endpoint, or --cloud is another one's",
-	"AADSTS700027":  "the certificate is not registered with the application, or has expired",
-	"AADSTS700024":  "the assertion is out of date: check this machine's clock",
-	"AADSTS700213":  "no federated credential of the application fits: compare issuer, subject and audience",
-	"AADSTS70021":   "no federated credential of the application fits: compare issuer, subject and audience",
-	"AADSTS65001":   "consent is missing: let an administrator grant it under " + grantWhere,
-	"AADSTS50076":   "the login needs a second factor: sign in again",
-	"AADSTS53003":   "conditional access has refused the login: ask who runs it for the application",
-}
-
-const hintLogin = "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or sign in with az login, or name a way with --auth"
-
 var aadsts = regexp.MustCompile(`AADSTS\d+`)
 
 // explain makes one error of what a credential says, which is long, of many
@@ -39,6 +19,9 @@ func explain(err error) error {
 		return e
 	}
 	e := &Error{Class: BadIdentity}
+	if a, ok := errors.AsType[advised](err); ok {
+		e.Hint = a.hint
+	}
 	described := entraError(err)
 	tried := attempts(err.Error())
 	switch {
@@ -47,15 +30,17 @@ func explain(err error) error {
 			tried[len(tried)-1] = credentialName(tried[len(tried)-1]) + ": " + described
 		}
 		e.Message = "no token; tried\n  " + strings.Join(tried, "\n  ")
-		e.Hint = hintLogin
 	case described != "":
 		e.Message = "no token: " + described
 	default:
 		e.Message = "no token: " + brief(firstLine(err.Error()))
-		e.Hint = hintLogin
 	}
-	if hint, ok := hints[aadsts.FindString(described)]; ok {
-		e.Hint = hint
+	// A tool passes Entra's words on in its own.
+	for _, number := range aadsts.FindAllString(described+" "+err.Error(), -1) {
+		if hint, ok := hints[number]; ok {
+			e.Hint = hint
+			break
+		}
 	}
 	return e
 }

@@ -2,7 +2,10 @@ package defender_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -38,6 +41,18 @@ func TestLoginMessages(t *testing.T) {
 			[]string{"no token; tried\n  ClientSecretCredential: AADSTS7000215: Invalid client secret"}, "not its id",
 		},
 		{
+			"a certificate that the chain cannot read, before it takes another identity", "default", map[string]string{"AZURE_CLIENT_CERTIFICATE_PATH": "modern.pfx", "AZURE_CLIENT_CERTIFICATE_PASSWORD": "p w"},
+			[]string{"login default cannot read certificate ", "modern.pfx: "}, "--auth environment reads",
+		},
+		{
+			"a certificate that is not there, in the chain", "default", map[string]string{"AZURE_CLIENT_CERTIFICATE_PATH": "/nowhere.pem"},
+			[]string{"certificate: open /nowhere.pem"}, "",
+		},
+		{
+			"a certificate that nobody asks for", "default", map[string]string{"AZURE_CLIENT_CERTIFICATE_PATH": "modern.pfx", "AZURE_TOKEN_CREDENTIALS": "AzureCLICredential"},
+			[]string{"no token; tried\n  AzureCLICredential: "}, "",
+		},
+		{
 			"expired secret", "environment", map[string]string{"AZURE_CLIENT_SECRET": simulator.ExpiredSecret},
 			[]string{"no token: AADSTS7000222: "}, "has expired",
 		},
@@ -59,7 +74,12 @@ func TestLoginMessages(t *testing.T) {
 		{"no certificate in it", "certificate", map[string]string{"AZURE_CLIENT_CERTIFICATE_PATH": "noise.pfx"}, []string{"noise.pfx: "}, "neither PEM nor a PFX"},
 		{"no application to sign in to", "device-code", map[string]string{"AZURE_CLIENT_ID": ""}, []string{"missing: the application"}, "--auth"},
 		{"no application to sign in to", "browser", map[string]string{"AZURE_CLIENT_ID": ""}, []string{"missing: the application"}, "--auth"},
-		{"no federated token", "workload-identity", nil, []string{"login workload-identity: no token file specified"}, ""},
+		{"no federated token", "workload-identity", nil, []string{"missing: AZURE_FEDERATED_TOKEN_FILE"}, "--auth"},
+		{"a federated token that is not there", "workload-identity", map[string]string{"AZURE_FEDERATED_TOKEN_FILE": "/nowhere"}, []string{"/nowhere"}, "AZURE_FEDERATED_TOKEN_FILE"},
+		{"no az", "azure-cli", nil, []string{"AzureCLICredential: executable not found"}, "az login --service-principal"},
+		{"no azd", "azure-developer-cli", nil, []string{"AzureDeveloperCLICredential: executable not found"}, "azd auth login"},
+		{"an identity that is not there", "managed-identity", map[string]string{"IDENTITY_ENDPOINT": "http://metadata.example/msi/token", "IDENTITY_HEADER": simulator.IdentityHeader, "AZURE_CLIENT_ID": "00000000-0000-4000-8000-000000000000"},
+			[]string{"no token: Identity not found"}, "--client-id"},
 	}
 	for _, test := range tests {
 		t.Run(test.reason, func(t *testing.T) {
@@ -73,7 +93,7 @@ func TestLoginMessages(t *testing.T) {
 				t.Setenv(name, value)
 			}
 			s, cfg := listen(t, simulator.Options{})
-			cfg.Transport = noMetadata{s.Transport()}
+			cfg.Transport = noMetadata{s.Transport(), s.Metadata()}
 			err := login(t.Context(), cfg, defender.CredentialOptions{Auth: test.auth})
 			e, ok := errors.AsType[*defender.Error](err)
 			if !ok || e.Class != defender.BadIdentity {
@@ -94,14 +114,89 @@ func TestLoginMessages(t *testing.T) {
 	}
 }
 
-// noMetadata is the network of a machine that is not in Azure.
-type noMetadata struct{ http.RoundTripper }
+// noMetadata is the network of a machine that is not in Azure, but for a service
+// that a variable names.
+type noMetadata struct {
+	http.RoundTripper
+	service http.Handler
+}
 
 func (n noMetadata) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Host == "169.254.169.254" {
+	switch r.URL.Host {
+	case "169.254.169.254":
 		return nil, errors.New("no route to host")
+	case "metadata.example":
+		return respond(n.service, r), nil
 	}
 	return n.RoundTripper.RoundTrip(r)
+}
+
+// TestEntraNumbers: what Entra says by number is told with what to do, whether it
+// says so itself or through a tool.
+func TestEntraNumbers(t *testing.T) {
+	tests := []struct{ number, want string }{
+		{"AADSTS7000112", "Enabled for users to sign-in"},
+		{"AADSTS7000218", "Allow public client flows"},
+		{"AADSTS900382", "--cloud gcc-high"},
+		{"AADSTS50011", "http://localhost"},
+		{"AADSTS50105", "Users and groups"},
+		{"AADSTS700082", "sign in again"},
+		{"AADSTS1", "AZURE_CLIENT_SECRET"}, // the login's own hint
+	}
+	for _, test := range tests {
+		clearEnvironment(t)
+		setApplication(t)
+		t.Setenv("AZURE_CLIENT_SECRET", "x")
+		s, cfg := listen(t, simulator.Options{})
+		cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/oauth2/v2.0/token") {
+				return respond(answer(400, "", `{"error":"invalid_grant","error_description":"`+test.number+`: words. Trace ID: x"}`), r), nil
+			}
+			return s.Transport().RoundTrip(r)
+		})
+		checkHint(t, login(t.Context(), cfg, defender.CredentialOptions{Auth: "environment"}), "no token: "+test.number+": words.", test.want)
+		if test.number != "AADSTS1" {
+			tool(t, "az", "echo 'ERROR: "+test.number+": words' >&2; exit 1")
+			checkHint(t, login(t.Context(), cfg, defender.CredentialOptions{Auth: "azure-cli"}), test.number+": words", test.want)
+		}
+	}
+}
+
+func checkHint(t *testing.T, err error, message, hint string) {
+	t.Helper()
+	e, ok := errors.AsType[*defender.Error](err)
+	if !ok || e.Class != defender.BadIdentity || !strings.Contains(e.Error(), message) || !strings.Contains(e.Hint, hint) {
+		t.Errorf("login = %v (%+v); want %q, and a hint with %q", err, e, message, hint)
+	}
+}
+
+// TestClaimsAreTold: the command that a user of the Azure CLI is to give after a
+// claims challenge is whole, and no token in it.
+func TestClaimsAreTold(t *testing.T) {
+	clearEnvironment(t)
+	s, cfg := listen(t, simulator.Options{})
+	standIn(t, s, "az")
+	source, err := defender.NewSource(defender.CredentialOptions{Auth: "azure-cli"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, cfg, source)
+	s.RevokeCAE()
+	_, _, err = c.Offboard(t.Context(), device, "c", nil)
+	_, claims, ok := strings.Cut(fmt.Sprint(err), "az login --claims-challenge ")
+	var asked map[string]any
+	if text, bad := base64.StdEncoding.DecodeString(claims); !ok || bad != nil || json.Unmarshal(text, &asked) != nil || asked["access_token"] == nil {
+		t.Errorf("Offboard() after a claims challenge = %v; want the command to give, with the claims", err)
+	}
+	token := s.Token(simulator.TokenRequest{})
+	network := roundTripper(func(r *http.Request) (*http.Response, error) {
+		return nil, errors.New("az login --claims-challenge " + token)
+	})
+	cfg.Transport = network
+	_, _, err = connect(t, cfg, defender.FixedSource(fixedCredential{testToken})).Offboard(t.Context(), device, "c", nil)
+	if payload := strings.Split(token, ".")[1]; strings.Contains(err.Error(), payload) {
+		t.Errorf("Offboard() = %v; want no token in it, whatever stands before it", err)
+	}
 }
 
 func login(ctx context.Context, cfg defender.Config, o defender.CredentialOptions) error {

@@ -9,15 +9,24 @@ import (
 var (
 	// A JWT is three runs of base64url with dots between; the first is an object
 	// and so begins with the base64 of `{"`. A cut one is as secret.
-	tokenText = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)*`)
+	tokenText = regexp.MustCompile(claimsOption + `[A-Za-z0-9+/]+=*|eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)*`)
 	// A proxy's address may hold its password.
 	userinfoText = regexp.MustCompile(`://[^/@\s"]+@`)
 )
 
+// claimsOption stands before the claims of a challenge, which are what the API
+// wants to know and not secret, in the command that a user is told to give.
+const claimsOption = "--claims-challenge "
+
 // redact takes tokens and passwords out of a text that others wrote: a server's
 // message, an error of net/http, an answer of the authority.
 func redact(s string) string {
-	s = tokenText.ReplaceAllString(s, "[redacted]")
+	s = tokenText.ReplaceAllStringFunc(s, func(found string) string {
+		if strings.HasPrefix(found, claimsOption) {
+			return found
+		}
+		return "[redacted]"
+	})
 	return userinfoText.ReplaceAllString(s, "://[redacted]@")
 }
 
