@@ -54,6 +54,17 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
+// TestRecipesNameTheirLogin: the chain of logins would go on to whoever the machine
+// is where the one that is meant does not work.
+func TestRecipesNameTheirLogin(t *testing.T) {
+	for _, b := range blocks(readme(t)) {
+		name := path.Base(b.file())
+		if _, known := recipes[name]; known && strings.Contains(b.text, "--batch") && !strings.Contains(b.text, "--auth") {
+			t.Errorf("README.md:%d: %s signs in without --auth", b.line, name)
+		}
+	}
+}
+
 // TestRecipesSystemd has systemd check its units, with our program in the place
 // where it will be installed.
 func TestRecipesSystemd(t *testing.T) {
