@@ -156,6 +156,32 @@ func TestProxyThatRefuses(t *testing.T) {
 	}
 }
 
+// TestProxyThatCannotBeRead is refused before anything goes past it.
+func TestProxyThatCannotBeRead(t *testing.T) {
+	tests := []struct {
+		reason, variable, address string
+		ok                        bool
+	}{
+		{"none", "HTTPS_PROXY", "", true},
+		{"an address", "HTTPS_PROXY", "http://user:hid%25den@proxy.example:8080", true},
+		{"without a scheme", "HTTPS_PROXY", "proxy.example:8080", true},
+		{"a bare % in the password", "HTTPS_PROXY", "http://user:hid%pen@proxy.example:8080", false},
+		{"the same, in small letters", "https_proxy", "http://user:hid%pen@proxy.example:8080", false},
+		{"the same, for plain HTTP", "HTTP_PROXY", "http://user:hid%pen@proxy.example:8080", false},
+		{"no host", "HTTPS_PROXY", "http://user:hidden@:8080", false},
+	}
+	for _, test := range tests {
+		for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+			t.Setenv(name, "")
+		}
+		t.Setenv(test.variable, test.address)
+		_, err := defender.New(defender.Config{}, secretSource)
+		if (err == nil) != test.ok || err != nil && (strings.Contains(err.Error(), "hid") || !strings.Contains(err.Error(), "_PROXY is not an address")) {
+			t.Errorf("%s: New() = %v; want allowed: %v, and no password in it", test.reason, err, test.ok)
+		}
+	}
+}
+
 // newProxy answers CONNECT with the status of ask, and then joins the client
 // with target, whatever host was named.
 func newProxy(t *testing.T, target string, ask func(*http.Request) int) string {

@@ -33,6 +33,9 @@ func dial(cfg Config) (networks, error) {
 	if err != nil {
 		return networks{}, err
 	}
+	if err := checkProxies(httpproxy.FromEnvironment()); err != nil {
+		return networks{}, err
+	}
 	connect := cmp.Or(cfg.ConnectTimeout, 15*time.Second)
 	return networks{reads: newTransport(roots, connect, false), writes: newTransport(roots, connect, true)}, nil
 }
@@ -55,6 +58,22 @@ func newTransport(roots *x509.CertPool, connect time.Duration, http2 bool) *http
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 1 << 18,
 	}
+}
+
+// checkProxies refuses a proxy that cannot be read. The library would go past it,
+// out of a network that is to be left through it alone. The address is not shown:
+// what makes it unreadable is, as a rule, the password in it.
+func checkProxies(env *httpproxy.Config) error {
+	proxyOf := (&httpproxy.Config{HTTPSProxy: env.HTTPSProxy, HTTPProxy: env.HTTPProxy}).ProxyFunc() // whatever NO_PROXY says
+	for _, v := range []struct{ name, scheme, address string }{
+		{"HTTPS_PROXY", "https", env.HTTPSProxy}, {"HTTP_PROXY", "http", env.HTTPProxy},
+	} {
+		proxy, err := proxyOf(&url.URL{Scheme: v.scheme, Host: "example.com"})
+		if v.address != "" && (err != nil || proxy == nil || proxy.Hostname() == "") {
+			return fmt.Errorf("%s is not an address such as http://user:password@host:port; a sign such as %% @ : / in the password is written as %%25 %%40 %%3A %%2F", v.name)
+		}
+	}
+	return nil
 }
 
 // errNoCA is for a --ca-file that holds no certificate.
