@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,8 +163,10 @@ func (w *world) call(n int64, number int, a answer) {
 }
 
 // settings are those of a run by default, as the runner writes them.
-const settings = `{"again":false,"commentTag":true,"maxAttempts":5,"maxFailures":"10%","maxOutage":"30m0s","settleWait":"5m0s",` +
-	`"sharedBudget":false,"timeout":"1m0s","windows":["100 in 1m0s","1500 in 1h0m0s"],"workers":20}`
+const settings = `{"again":false,"canary":0,"commentTag":true,"hours":"","inventory":true,"limit":0,"lookUps":true,"maxAttempts":5,"maxDevices":1000,` +
+	`"maxFailures":"10%","maxOutage":"30m0s","maxPercent":50,"protect":[{"file":"never.txt","patterns":12,"sha256":"` +
+	`9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],"recentlySeen":"0s","retry":[],"settleWait":"5m0s",` +
+	`"sharedBudget":false,"skipInvalid":true,"timeout":"1m0s","windows":["100 in 1m0s","1500 in 1h0m0s"],"workers":20}`
 
 // other writes a call that is not an offboard call, about a device or none.
 func (w *world) other(kind, device string, a answer) {
@@ -228,6 +231,7 @@ func small(w *world) {
 	w.end("interrupted", 4)
 
 	w.wait(8 * time.Hour)
+	plan.Options = strings.Replace(settings, `"hours":""`, `"hours":"22:00-07:00"`, 1)
 	plan.PlanDigest = "9d5ed678fe57bcca610140957afab571d4e7a2f5c8b0d1e2f3a4b5c6d7e8f901"
 	w.plan(plan)
 	w.start("run", "--yes")

@@ -48,7 +48,7 @@ type page struct {
 	Holds                    []holdRow
 	Reasons                  []reasonRow
 	Runs                     []runRow
-	Facts, Settings          []fact
+	Facts                    []fact
 	Filters, FateFilters     []filter
 	Large                    bool
 	StaticNote               string
@@ -70,6 +70,8 @@ type (
 	runRow    struct {
 		Started, Lasted, What, Who, Ended, Agreed, Plan, Calls, Version string
 		PID                                                             int64
+		Settings                                                        []fact // those that are other than before
+		AsBefore                                                        bool
 	}
 	fact struct {
 		Name, Value string
@@ -123,7 +125,7 @@ func newPage(a *audit) *page {
 	for i := range a.runs {
 		p.Runs = append(p.Runs, a.runRow(i))
 	}
-	p.Facts, p.Settings = a.facts(), settingRows(b.Options)
+	p.Facts = a.facts()
 	if p.Large {
 		p.StaticNote = fmt.Sprintf("The batch has %s devices. Printed, or without JavaScript, this page shows those that were not accepted, up to %s of them; all of them, with every column, are in results.csv in the same folder.",
 			thousands(a.total()), thousands(inDocument))

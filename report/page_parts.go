@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,6 +44,7 @@ func (a *audit) runRow(i int) runRow {
 	r := a.runs[i]
 	row := runRow{Started: human(r.Started), What: visible(r.What), Who: visible(r.Who + " on " + r.Host), Agreed: visible(r.Agreed),
 		Plan: a.planOf(r), Version: visible(r.Version), PID: r.PID, Calls: a.callsOf(r)}
+	row.Settings, row.AsBefore = a.settingsOf(i)
 	if r.Ended.IsZero() {
 		row.Lasted = "last sign of life after " + lasting(r.Alive.Sub(r.Started))
 		row.Ended = "No end was written: it is still at work, or it was killed."
@@ -124,35 +124,4 @@ func (a *audit) facts() []fact {
 		}
 	}
 	return facts
-}
-
-// settingRows show the settings of a plan by name.
-func settingRows(options string) (rows []fact) {
-	var settings map[string]any
-	if json.Unmarshal([]byte(options), &settings) != nil {
-		return nil
-	}
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		rows = append(rows, fact{visible(name), visible(settingText(settings[name])), false})
-	}
-	return rows
-}
-
-func settingText(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case bool:
-		if v {
-			return "yes"
-		}
-		return "no"
-	case []any:
-		var all []string
-		for _, e := range v {
-			all = append(all, settingText(e))
-		}
-		return strings.Join(all, ", ")
-	}
-	return fmt.Sprint(v)
 }

@@ -1,0 +1,111 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// labels are the settings in the order in which a page tells them, the guards
+// first, and what each is called where people read it. What stands for none of a
+// kind is in the third place.
+var labels = [][3]string{
+	{"maxDevices", "Devices, at most", "0"},
+	{"maxPercent", "Percent of the inventory, at most", "100"},
+	{"protect", "Protected", ""},
+	{"canary", "Canary", "0"},
+	{"recentlySeen", "Held back if seen within", "0s"},
+	{"maxFailures", "Stopped by failures beyond", ""},
+	{"skipInvalid", "Lines that cannot be used are left out", ""},
+	{"retry", "Taken up again", ""},
+	{"again", "Accepted devices again", ""},
+	{"inventory", "Held against the inventory", ""},
+	{"lookUps", "Actions are looked up", ""},
+	{"windows", "Calls, at most", ""},
+	{"sharedBudget", "One budget for all kinds of call", ""},
+	{"hours", "Allowed hours", ""},
+	{"limit", "Calls of the run, at most", "0"},
+	{"workers", "Calls in flight, at most", ""},
+	{"timeout", "Time-out of a call", ""},
+	{"maxAttempts", "Attempts for a device, at most", ""},
+	{"settleWait", "An action may stay invisible for", ""},
+	{"maxOutage", "Stopped by an outage of", ""},
+	{"commentTag", "Comments carry a tag", ""},
+	{"roundFrom", "Canary begins anew after event", ""},
+	{"roundAgain", "Taken up after event", ""},
+}
+
+// settingsOf are the settings of a run, all of those of the first one and what is
+// other than before in those that follow. asBefore says that there was one before.
+// Only runs that have a plan have settings to tell.
+func (a *audit) settingsOf(i int) (rows []fact, asBefore bool) {
+	if a.runs[i].What != "run" {
+		return nil, false
+	}
+	now := settingRows(a.settings[a.runs[i].ID])
+	for k := i - 1; k >= 0; k-- {
+		if a.runs[k].What != "run" {
+			continue
+		}
+		before := settingRows(a.settings[a.runs[k].ID])
+		return slices.DeleteFunc(now, func(f fact) bool { return slices.Contains(before, f) }), true
+	}
+	return now, false
+}
+
+// settingRows show settings under their labels; what has none comes last, under
+// the name that it has.
+func settingRows(options string) (rows []fact) {
+	var settings map[string]any
+	if json.Unmarshal([]byte(options), &settings) != nil {
+		return nil
+	}
+	for _, l := range labels {
+		v, ok := settings[l[0]]
+		if !ok {
+			continue
+		}
+		text := settingText(v)
+		if text == "" || text == l[2] {
+			text = "none"
+		}
+		rows = append(rows, fact{l[1], visible(text), false})
+		delete(settings, l[0])
+	}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		rows = append(rows, fact{visible(name), visible(settingText(settings[name])), false})
+	}
+	return rows
+}
+
+func settingText(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case bool:
+		if v {
+			return "yes"
+		}
+		return "no"
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case []any:
+		var all []string
+		for _, e := range v {
+			all = append(all, settingText(e))
+		}
+		return strings.Join(all, ", ")
+	case map[string]any:
+		file, isFile := v["file"].(string)
+		n, counted := v["patterns"].(float64)
+		if isFile && counted {
+			return fmt.Sprintf("%s (%s, SHA-256 %v)", file, plural(int(n), "pattern"), v["sha256"])
+		}
+	}
+	return fmt.Sprint(v)
+}
