@@ -92,7 +92,8 @@ func (c *canceller) post(hard context.Context, t *checkpoint.Task) (x defender.E
 		tag = checkpoint.Tag()
 	}
 	c.mu.Lock()
-	a := &attempt{c: c.caller, kind: CallCancel, intent: checkpoint.Intent{Run: c.run, Device: t.Device, Number: c.calls[t.Device] + 1, Tag: tag}}
+	a := &attempt{c: c.caller, kind: CallCancel, intent: checkpoint.Intent{Run: c.run, Device: t.Device, Number: c.calls[t.Device] + 1,
+		Tag: tag, Action: t.Action.ID}}
 	c.tags[t.Device] = append(c.tags[t.Device], tag)
 	c.mu.Unlock()
 	c.inFlight.Add(1)

@@ -22,6 +22,7 @@ type audit struct {
 	holds    []held
 	attempts map[int64][]checkpoint.Attempt  // offboard calls, by task
 	about    map[string][]checkpoint.Attempt // other calls, by the device that they are about; "": none
+	ids      actionIDs
 	sum      Summary
 	actions  []tally    // machine actions by their last known status
 	fates    [fates]int // these by how they stand
@@ -98,14 +99,15 @@ func (a *audit) sortAttempts(attempts []checkpoint.Attempt) {
 
 // What events hold that the tables keep only the last of, as it stands in them.
 var (
-	planEvents = []string{`"plan":{`, `"start":{`}
-	allEvents  = append([]string{`"hold":{`}, planEvents...)
+	planEvents   = []string{`"plan":{`, `"start":{`}
+	actionEvents = []string{`"action":`, `"status":"in-doubt"`, `"status":"already-active"`, `"status":"pending"`}
+	allEvents    = slices.Concat(planEvents, actionEvents, []string{`"hold":{`})
 )
 
 // readEvents finds in the chain what the tables do not keep. Events that have none
 // of some parts are not worth decoding.
 func (a *audit) readEvents(r checkpoint.Reader, parts ...string) error {
-	a.settings = map[int64]string{}
+	a.settings, a.ids = map[int64]string{}, newActionIDs()
 	return r.EachEvent(a.batch.ID, func(seq int64, _, body string) error {
 		if !slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(body, part) }) {
 			return nil
@@ -133,6 +135,7 @@ func (a *audit) readEvent(seq int64, e *checkpoint.Event) {
 	if e.Hold != nil {
 		a.holds = append(a.holds, held{e.At, *e.Hold})
 	}
+	a.ids.read(seq, e)
 }
 
 // readTasks counts the tasks.

@@ -3,9 +3,11 @@ package report
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"io"
+	"slices"
 	"time"
 
 	"mde-offboard/batch/checkpoint"
@@ -148,6 +150,7 @@ type (
 		Call       string `json:"call"`
 		Number     int    `json:"number,omitempty"`
 		Tag        string `json:"tag,omitempty"`
+		Action     string `json:"machineActionId,omitempty"`
 		Sent       bool   `json:"sent"`
 		ReservedAt string `json:"reservedAt"`
 		OverAt     string `json:"overAt,omitempty"`
@@ -208,7 +211,7 @@ func (a *audit) doc() auditDoc {
 			a.sum.Counts[checkpoint.Refused], a.sum.Counts[checkpoint.Failed], a.sum.Counts[checkpoint.InDoubt],
 			a.sum.Counts[checkpoint.Skipped], a.sum.Counts[checkpoint.Pending]},
 		Quota: a.schedule.doc(), Actions: []tallyDoc{}, Reasons: []reasonDoc{}, Plans: []planDoc{}, Runs: []runDoc{}, Holds: []holdDoc{},
-		Calls: callDocs(a.about[""]),
+		Calls: a.callDocs(a.about[""]),
 	}
 	for _, t := range a.actions {
 		d.Actions = append(d.Actions, tallyDoc{t.name, t.n})
@@ -265,23 +268,26 @@ func runDocOf(r checkpoint.Run) runDoc {
 	return d
 }
 
-// device is a task with all its attempts.
+// device is a task with all its attempts, in the order of time.
 func (a *audit) device(t checkpoint.Task) deviceDoc {
+	attempts := a.attempts[t.N]
+	if t.Action.ID != "" || len(attempts) > 0 { // not a duplicate of the line: such a call is told once
+		attempts = slices.Concat(attempts, a.about[t.Device])
+		slices.SortFunc(attempts, func(x, y checkpoint.Attempt) int { return cmp.Compare(x.ID, y.ID) })
+	}
 	d := deviceDoc{Line: t.Line, File: t.File, InList: t.Position != 0, Device: t.Device, Name: t.Name, Comment: t.Comment,
 		Cells: t.Extra, Status: string(told(t.Status)), Reason: t.Reason, Health: t.Health, Spent: t.Attempts,
-		Attempts: callDocs(a.attempts[t.N])}
+		Attempts: a.callDocs(attempts)}
 	if t.Action.ID != "" {
-		// A duplicate of the line has no action, so such a call is told once.
-		d.Attempts = append(d.Attempts, callDocs(a.about[t.Device])...)
 		d.Action = &actionDoc{t.Action.ID, t.Action.Type, t.Action.Status, t.Action.Requestor, t.Action.Created, t.Action.Updated, t.Action.Error}
 	}
 	return d
 }
 
-func callDocs(attempts []checkpoint.Attempt) []callDoc {
+func (a *audit) callDocs(attempts []checkpoint.Attempt) []callDoc {
 	docs := make([]callDoc, 0, len(attempts))
 	for _, at := range attempts {
-		docs = append(docs, callDoc{ID: at.ID, Run: at.Run, Call: at.Kind, Number: at.Number, Tag: at.Tag,
+		docs = append(docs, callDoc{ID: at.ID, Run: at.Run, Call: at.Kind, Number: at.Number, Tag: at.Tag, Action: a.ids.of[at.ID],
 			Sent: at.Sent, ReservedAt: exact(at.Reserved), OverAt: exact(at.Over), Outcome: at.Outcome,
 			HTTPStatus: at.Status, ErrorCode: at.Code, Message: at.Message, Target: at.Target, RequestID: at.RequestID,
 			ServerDate: exact(at.Date)})

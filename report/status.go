@@ -269,16 +269,19 @@ func Devices(ctx context.Context, s *checkpoint.Store, batch int64, what string)
 		if err != nil {
 			return err
 		}
+		tasks = slices.DeleteFunc(tasks, func(t checkpoint.Task) bool {
+			return t.Line != line && !strings.EqualFold(t.Device, what) && (t.Name == "" || !strings.EqualFold(t.Name, what))
+		})
+		if len(tasks) == 0 {
+			return &NotInBatch{what, b.Name}
+		}
 		a := &audit{batch: b}
 		a.sortAttempts(attempts)
-		for _, t := range tasks {
-			if t.Line != line && !strings.EqualFold(t.Device, what) && (t.Name == "" || !strings.EqualFold(t.Name, what)) {
-				continue
-			}
-			found = append(found, DeviceStatus{a.device(t), a.portal(t.Device)})
+		if err := a.readEvents(r, actionEvents...); err != nil {
+			return err
 		}
-		if found == nil {
-			return &NotInBatch{what, b.Name}
+		for _, t := range tasks {
+			found = append(found, DeviceStatus{a.device(t), a.portal(t.Device)})
 		}
 		return nil
 	})

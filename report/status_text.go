@@ -200,7 +200,7 @@ func (d *DeviceStatus) writeAttempts(w io.Writer, zone *time.Location) error {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "\nATTEMPT\tCALL\tSENT\tANSWERED\tHTTP\tOUTCOME\tCODE AND MESSAGE\tREQUEST")
+	fmt.Fprintln(t, "\nATTEMPT\tCALL\tSENT\tANSWERED\tHTTP\tOUTCOME\tMACHINE ACTION\tCODE AND MESSAGE\tREQUEST")
 	for _, a := range d.Attempts {
 		sent, over, http := local(a.ReservedAt, zone), local(a.OverAt, zone), "-"
 		if !a.Sent && a.OverAt != "" {
@@ -209,7 +209,7 @@ func (d *DeviceStatus) writeAttempts(w io.Writer, zone *time.Location) error {
 		if a.HTTPStatus != 0 {
 			http = itoa(a.HTTPStatus)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Number, Plain(a.Call), sent, over, http, Plain(a.Outcome),
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Number, Plain(a.Call), sent, over, http, Plain(a.Outcome), Plain(a.Action),
 			Plain(strings.TrimSpace(a.ErrorCode+" "+a.Message)), Plain(a.RequestID))
 	}
 	return t.Flush()

@@ -107,7 +107,8 @@ type Intent struct {
 	Device string `json:"device,omitempty"`
 	Number int    `json:"number,omitempty"`
 	Tag    string `json:"tag,omitempty"`
-	Again  bool   `json:"again,omitempty"` // although the device was accepted before, in this batch or another
+	Action string `json:"action,omitempty"` // the id of the machine action that a cancel call is about
+	Again  bool   `json:"again,omitempty"`  // although the device was accepted before, in this batch or another
 
 	// Over says, for one with Again, whether an action with which the device was
 	// accepted is known to be over; nil: none is, beside those of which the
