@@ -17,6 +17,7 @@ type next int
 const (
 	done    next = iota // nothing more
 	ready               // again as soon as there is a slot, and no outage
+	back                // the same, behind all others: it was turned away
 	later               // again, not before its time
 	settle              // look it up before anything else
 	stopRun             // the run ends here
@@ -81,7 +82,9 @@ func (o *Options) decide(w *work, a defender.MachineAction, x defender.Exchange,
 		v.next = ready
 		v.task.Status = checkpoint.Pending
 	case defender.Outage, defender.NotSent:
-		v.next, v.trouble = ready, err
+		if v.next, v.trouble = ready, err; class == defender.Outage {
+			v.next = back
+		}
 		v.task.Status = checkpoint.Pending
 		if w.Attempts > 0 { // a message of an earlier attempt stays
 			v.task.Reason = nil

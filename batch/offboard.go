@@ -139,6 +139,8 @@ func (r *Runner) take(e ended) {
 	switch v.next {
 	case ready:
 		r.ready = append([]*work{w}, r.ready...)
+	case back:
+		r.goesBack(w, v)
 	case later:
 		r.later = append(r.later, w)
 	case settle:

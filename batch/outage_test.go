@@ -1,6 +1,12 @@
 package batch
 
 import (
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,4 +96,91 @@ func TestOutageOfOneKind(t *testing.T) {
 			t.Errorf("run: code %d, %v, %v; want it stopped while looks for the device in doubt are answered", end.code, end.counts, end.stop)
 		}
 	})
+}
+
+// TestTurnedAwayAlone has devices that are turned away each time, by what is not
+// known to be about a device, while others are answered: the others are done.
+func TestTurnedAwayAlone(t *testing.T) {
+	const page = "<html>blocked</html>"
+	unknown := func(code string) string { return `{"error":{"code":"` + code + `","message":"words"}}` }
+	for _, tt := range []struct {
+		reason  string
+		status  int
+		body    string
+		workers int
+		alone   int // devices that are turned away, first in the list
+		others  int
+		times   int64 // that they are, before they are refused
+		code    int
+		why     string
+		least   int // calls of each of them
+		most    int
+	}{
+		{"a code that nobody has described", 400, unknown("DeviceStateConflict"), 1, 1, 19, 999, CodeStopped, "1 device turned away each time, while others were answered: status 400 DeviceStateConflict", 5, 5},
+		{"too long for a gateway", 413, unknown("TooLarge"), 1, 2, 18, 999, CodeStopped, "2 devices turned away", 5, 5},
+		{"a firewall's page", 403, page, 1, 3, 1, 999, CodeStopped, "3 devices turned away each time, while others were answered: status 403, the answer is not Defender's", 5, 5},
+		{"for a while", 403, page, 1, 2, 28, 6, CodeIncomplete, "", 2, 6},
+		{"in one burst with the others", 403, page, 20, 2, 18, 999, CodeStopped, "2 devices turned away", 5, 5},
+		{"all that are left", 403, page, 1, 3, 0, 999, CodeStopped, "no answer of Defender's for 30m0s", 9, 99},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{})
+				var met atomic.Int64
+				alone := magicIDs("dead0400", tt.alone)
+				w.wire.answered = func(r *http.Request, res *http.Response) {
+					if !isOffboard(r) || !strings.Contains(r.URL.Path, "dead0400") {
+						return
+					}
+					if met.Add(1) <= tt.times {
+						res.StatusCode = tt.status
+						rewrite(res, func([]byte) []byte { return []byte(tt.body) })
+					}
+				}
+				w.opt.Workers = tt.workers
+				end := w.run(slices.Concat(alone, devices(tt.others)))
+				b := w.judge(end, false)
+				why := ""
+				if end.stop != nil {
+					why = end.stop.Error()
+				}
+				if end.code != tt.code || !strings.Contains(why, tt.why) || end.counts[checkpoint.Accepted] != tt.others {
+					t.Errorf("run: code %d, %q, %v; want %d, …%s…, %d accepted", end.code, why, end.counts, tt.code, tt.why, tt.others)
+				}
+				for _, task := range end.tasks[:tt.alone] {
+					if n := posts(b, task.Device); n < tt.least || n > tt.most {
+						t.Errorf("%d calls of %s; want %d to %d", n, task.Device, tt.least, tt.most)
+					}
+					if task.Status == checkpoint.Pending && (task.Attempts != 0 || tt.others > 0 && !strings.HasPrefix(task.Reason, fmt.Sprintf("turned away while others are answered: status %d", tt.status))) {
+						t.Errorf("%s is pending after %d attempts that were spent (%s); want none, and the answer", task.Device, task.Attempts, task.Reason)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestOutageInABurst begins an outage while calls are under way, some of which are
+// answered: nobody is taken for one that is turned away alone, and when it is over
+// all are called.
+func TestOutageInABurst(t *testing.T) {
+	for seed := range int64(5) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, simulator.Options{Seed: seed, LatencyMin: 10 * time.Millisecond, LatencyMax: 3 * time.Second})
+			w.opt.MaxFailures = Threshold{From: math.MaxInt}
+			ids := magicIDs("dead0400", 12) // which a rewritten answer leaves without an action
+			var from time.Time
+			w.atPost(10, func() { from = time.Now().Add(time.Second) })
+			w.wire.answered = func(r *http.Request, res *http.Response) {
+				if now := time.Now(); isOffboard(r) && !from.IsZero() && now.After(from) && now.Before(from.Add(25*time.Minute)) {
+					res.StatusCode = http.StatusForbidden
+					rewrite(res, func([]byte) []byte { return []byte("<html>blocked</html>") })
+				}
+			}
+			end := w.run(ids)
+			if end.counts[checkpoint.Refused] != len(ids) {
+				t.Errorf("seed %d: %v, %v; want all called after the outage, and refused", seed, end.counts, end.stop)
+			}
+		})
+	}
 }

@@ -20,7 +20,9 @@ func (r *Runner) probe() {
 
 // launched and landed count the calls of the epoch.
 func (r *Runner) launched(w *work) {
-	w.epoch = r.epoch
+	r.calls++
+	w.epoch, w.began = r.epoch, r.calls
+	r.unsuspect(w)
 	r.asking++
 }
 
@@ -39,7 +41,7 @@ func (r *Runner) heed(w *work, v verdict) {
 	r.landed(w)
 	switch {
 	case v.trouble != nil:
-		if !r.stale(w) {
+		if !r.stale(w) && !(v.next == back && r.byItself(w, v)) {
 			r.outage(unreachable(v.trouble))
 		}
 		return
@@ -52,6 +54,7 @@ func (r *Runner) heed(w *work, v verdict) {
 	switch {
 	case v.answered:
 		r.probing = r.stale(w)
+		r.noOutage(w)
 	case v.next == ready:
 		r.probe()
 	}

@@ -35,6 +35,7 @@ type Runner struct {
 	ready  []*work
 	later  []*work
 	doubt  []*work      // in doubt, or already active with an action that is not known
+	aside  []*work      // left for the next run: turned away each time, while others were answered
 	flying int          // workers at work
 	opened atomic.Int64 // of these, those that have not reserved yet
 
@@ -53,6 +54,9 @@ type Runner struct {
 	probing             bool // calls go one at a time
 	epoch               int  // how often that began
 	asking              int  // calls under way that left in this epoch
+	calls               int  // that began in this run
+	heardOf             int  // the last of these that Defender has answered
+	suspects            int  // tasks that were turned away, perhaps for themselves
 	jumps               int  // of the clock that were noticed
 	stopping            *Stop
 	cancel              context.CancelFunc // of waits and reads
@@ -187,6 +191,9 @@ func (r *Runner) dispatch(ctx, hard context.Context) (wake time.Duration, more b
 			Hint: r.goesOn(blocked)})
 	}
 	more = len(r.ready)+len(r.later)+len(r.doubt) > 0
+	if !more && r.flying == 0 && !r.looking && len(r.aside) > 0 {
+		r.stop(r.leftAside())
+	}
 	if more && r.waitFor == "" && r.flying == 0 && len(r.ready) == 0 {
 		r.waitFor = "devices in doubt are looked up"
 		if len(r.doubt) == 0 {
