@@ -22,7 +22,7 @@ type caller struct {
 	inFlight   atomic.Int64
 	offset     atomic.Pointer[offset] // as the last dated answer had it
 	auth       auth
-	note       func(string) // told when a read meets an outage; may be nil
+	note       func(error) // told when a read meets an outage; may be nil
 	outages    outages
 
 	held atomic.Int64 // until when the hold is that the log knows, nanoseconds

@@ -85,33 +85,6 @@ func (r *Runner) untilOpen(ctx context.Context) {
 	}
 }
 
-// first makes the look before the first call, for as long as the batch is not
-// closed: the look may wait for a hold or an outage.
-func (r *Runner) first(ctx context.Context) *Stop {
-	looking, cancel := context.WithCancel(ctx)
-	defer cancel()
-	closed := make(chan *Stop, 1)
-	go func() {
-		defer close(closed)
-		for wait(looking, 10*time.Second) == nil {
-			var stop *Stop
-			if err := guarded(func() error { stop = r.recalled(); return nil }); err != nil {
-				stop = asStop(err)
-			}
-			if stop != nil {
-				closed <- stop
-				cancel()
-			}
-		}
-	}()
-	err := r.lookFirst(looking)
-	cancel()
-	if stop := <-closed; stop != nil {
-		return stop
-	}
-	return asStop(err)
-}
-
 // hours waits until calls are allowed, in steps: the time that has passed, which
 // a timer knows, is not that of a wall clock that is set or of a machine that
 // sleeps. It returns the reason if there is nothing to wait for.

@@ -86,7 +86,7 @@ func (s *Session) Inventory(ctx context.Context, what string, opt Options, note 
 	if err != nil {
 		return nil, err
 	}
-	c.note = note
+	c.note = inWords(note)
 	text := interned{}
 	devices, at, err := whole(func() ([]Device, time.Time, error) {
 		return pages(ctx, c, CallListMachines, func(d Device) string { return d.ID },

@@ -17,6 +17,7 @@ type looked struct {
 	tagged  map[string]defender.MachineAction   // by the tag at the end of the comment
 	ids     map[string]defender.MachineAction   // by their own id
 	asked   map[string]bool                     // devices that were asked for one by one: all their actions are here
+	none    bool                                // there may be none: the list was not found
 	err     error
 }
 
@@ -51,43 +52,97 @@ func (l *looked) of(w *work) (all []defender.MachineAction) {
 	return append(all, l.actions[w.Device]...)
 }
 
-// lookFirst looks, before the first call of a run, at the Offboard actions that
-// the tenant already has, as far back as the service keeps them. A checkpoint
-// that was lost, copied or is wrong, another administrator, the portal: none of
-// them leads to a second action.
-func (r *Runner) lookFirst(ctx context.Context) error {
+// first looks, before the first call of a run, at the Offboard actions that the
+// tenant already has, as far back as the service keeps them. A checkpoint that was
+// lost, copied or is wrong, another administrator, the portal: none of them leads
+// to a second action.
+//
+// The look may wait for a hold or an outage. Meanwhile it is told how it stands,
+// and looked whether the batch was closed.
+func (r *Runner) first(ctx context.Context) *Stop {
 	if len(r.ready)+len(r.later)+len(r.doubt) == 0 {
 		return nil
 	}
-	if r.opt.NoReads {
-		return r.askTheTime(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var l *looked
+	done := make(chan error, 1)
+	go func() {
+		done <- guarded(func() (err error) { l, err = r.lookFirst(ctx); return err })
+	}()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		r.tellLook()
+		select {
+		case err := <-done:
+			if r.trouble.Store(nil); err == nil && l != nil {
+				err = r.seenFirst(l)
+			}
+			return asStop(err)
+		case <-tick.C:
+		}
+		if n%10 > 0 { // seconds
+			continue
+		}
+		if stop := r.recalled(); stop != nil {
+			cancel()
+			<-done
+			return stop
+		}
 	}
-	r.waitFor = WaitLookFirst
+}
+
+// tellLook says what the first look waits for.
+func (r *Runner) tellLook() {
+	r.waitFor, r.waitTill = WaitLookFirst, time.Time{}
+	if trouble := r.trouble.Load(); trouble != nil {
+		r.waitFor = *trouble
+	}
+	if v, err := r.store.Judge(r.opt.budget(r.key, CallListActions), r.clock.Now); err == nil && v.Free == 0 {
+		r.waitFor, r.waitTill = v.Why, v.At
+	}
 	r.tell()
+}
+
+// troubled notes, for the status line and the log, that a look gets no answer.
+func (r *Runner) troubled(err error) {
+	r.trouble.Store(ptr(err.Error()))
+	r.logOutage(err, time.Time{})
+}
+
+// lookFirst reads what the first look is about; nil where nothing may be read.
+func (r *Runner) lookFirst(ctx context.Context) (*looked, error) {
+	if r.opt.NoReads {
+		return nil, r.askTheTime(ctx)
+	}
 	all, at, err := r.actions(ctx, defender.ActionQuery{Type: "Offboard"})
 	empty := defender.ClassOf(err) == defender.NotFound // so an empty list may be told
 	if err != nil && !empty {
 		if defender.ClassOf(err) == defender.Forbidden {
-			return &Stop{Why: "machine actions may not be read", Err: err, Code: CodeError,
+			return nil, &Stop{Why: "machine actions may not be read", Err: err, Code: CodeError,
 				Hint: "grant Machine.Read.All, or give --no-inventory: then nothing can be looked up or settled"}
 		}
-		return err
+		return nil, err
 	}
-	r.distrustFormer()
-	l := &looked{at: at}
+	l := &looked{at: at, none: empty}
 	l.add(all...)
-	if r.opt.Again {
-		if err := r.former(ctx, l); err != nil {
-			return err
-		}
+	if !r.opt.Again {
+		return l, nil
 	}
+	return l, r.former(ctx, l)
+}
+
+// seenFirst takes what the first look has shown.
+func (r *Runner) seenFirst(l *looked) error {
+	r.distrustFormer()
 	var changes []checkpoint.TaskChange
 	r.ready = slices.DeleteFunc(r.ready, func(w *work) bool { return r.before(w, l, &changes) })
 	r.later = slices.DeleteFunc(r.later, func(w *work) bool { return r.before(w, l, &changes) })
 	if err := r.changeAll("look-first", changes); err != nil {
 		return err
 	}
-	if !empty { // which settles nothing
+	if !l.none { // which settles nothing
 		r.found(l)
 	}
 	return nil

@@ -123,6 +123,7 @@ func (r *Runner) change(now time.Time, kind string, tasks ...checkpoint.TaskChan
 func (r *Runner) take(e ended) {
 	if e.looked != nil {
 		r.looking = false
+		r.trouble.Store(nil)
 		r.found(e.looked)
 		return
 	}

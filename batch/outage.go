@@ -64,6 +64,14 @@ func (c *caller) silent(kind string, err error) *Stop {
 // unreachable says of a call without an answer why there was none.
 func unreachable(err error) error { return fmt.Errorf("Defender cannot be reached: %w", err) }
 
+// inWords makes one that is told words one that is told errors; nil stays nil.
+func inWords(note func(string)) func(error) {
+	if note == nil {
+		return nil
+	}
+	return func(err error) { note(err.Error()) }
+}
+
 // backoff is the wait before the n-th try again, from one second to a minute.
 func backoff(n int) time.Duration {
 	return min(time.Minute, time.Second<<min(n, 6))

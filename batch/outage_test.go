@@ -1,7 +1,9 @@
 package batch
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"slices"
@@ -181,6 +183,48 @@ func TestOutageInABurst(t *testing.T) {
 			if end.counts[checkpoint.Refused] != len(ids) {
 				t.Errorf("seed %d: %v, %v; want all called after the outage, and refused", seed, end.counts, end.stop)
 			}
+		})
+	}
+}
+
+// TestFirstLookTold has the first look wait: that is on the status line each second,
+// and an outage in the log, once.
+func TestFirstLookTold(t *testing.T) {
+	for _, tt := range []struct {
+		reason string
+		faults string
+		down   bool
+		wait   string
+		times  int // that it is told, at least
+		log    string
+	}{
+		{"nobody answers", "", true, "Defender cannot be reached: not sent: dial tcp: connection refused", 1700,
+			`level=WARN msg=outage batch=list reason="Defender cannot be reached: not sent: dial tcp: connection refused" hint="check the network`},
+		{"a hold", "actions/429-seconds@1:10m", false, "hold", 590, "msg=hold"},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{Faults: tt.faults})
+				var log bytes.Buffer
+				w.opt.Log = slog.New(slog.NewTextHandler(&log, nil))
+				r, _, done, err := w.begin(t.Context(), w.store(), listOf(devices(3)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer done()
+				told := map[string]int{}
+				r.show = func(p Progress) { told[p.Wait]++ }
+				if tt.down {
+					w.downAfterLogin()
+				}
+				r.Run(t.Context(), t.Context())
+				if told[tt.wait] < tt.times {
+					t.Errorf("told %v; want %q %d times", told, tt.wait, tt.times)
+				}
+				if n := strings.Count(log.String(), tt.log); n != 1 {
+					t.Errorf("%d times in the log: %s\n%s", n, tt.log, log.String())
+				}
+			})
 		})
 	}
 }

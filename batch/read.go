@@ -45,7 +45,7 @@ func (c *caller) read(ctx context.Context, kind string, do func(context.Context,
 			continue
 		}
 		if c.note != nil && !noted {
-			c.note(unreachable(err).Error())
+			c.note(unreachable(err))
 			noted = true
 		}
 		if stop := c.silent(kind, err); stop != nil {

@@ -40,6 +40,7 @@ type Runner struct {
 	opened atomic.Int64 // of these, those that have not reserved yet
 
 	looking   bool                       // a look-up is under way
+	trouble   atomic.Pointer[string]     // why it gets no answer; nil while it does
 	sentCalls int                        // offboard calls of this run that left, whatever became of them
 	answered  int                        // devices that have a final status from calls since a guard last stopped the batch
 	failures  int                        // of these, those that count against the threshold
@@ -94,6 +95,7 @@ func (r *Runner) Run(ctx, hard context.Context) (stop *Stop) {
 	ctx, r.cancel = context.WithCancel(ctx)
 	defer r.cancel()
 
+	r.note = r.troubled
 	r.untilOpen(ctx)
 	if r.stopping == nil {
 		r.stop(r.first(ctx))
@@ -198,6 +200,9 @@ func (r *Runner) dispatch(ctx, hard context.Context) (wake time.Duration, more b
 		r.waitFor = "devices in doubt are looked up"
 		if len(r.doubt) == 0 {
 			r.waitFor = "before trying again"
+		}
+		if trouble := r.trouble.Load(); trouble != nil {
+			r.waitFor = *trouble
 		}
 		r.waitTill = slices.MinFunc(wakes, time.Time.Compare)
 	}
