@@ -31,7 +31,7 @@ application are known without a login: from --tenant-id and --client-id (or the
 variables for them), or from an earlier run of the batch; against a simulator
 from an earlier run alone.
 
---json writes the plan to standard output, in fields that stay as they are:
+The plan goes to standard output; with --json in fields that stay as they are:
 
 ` + planFields,
 		Args: takes(1, -1),
@@ -39,7 +39,7 @@ from an earlier run alone.
 	}
 	j.addFlags(cmd.Flags())
 	a.checks["plan"] = j.checkFlags
-	cmd.Flags().BoolVar(&j.json, "json", false, "write the plan as JSON to standard output")
+	cmd.Flags().BoolVar(&j.json, "json", false, "write the plan as JSON")
 	return cmd
 }
 
@@ -68,16 +68,21 @@ func (a *app) plan(j *job, args []string) error {
 			return err
 		}
 	} else {
-		a.showPlan(j, s, plan)
-		a.say("Plan        %s", digestOf(s, plan))
-		if s.targeted() && plan.Refused() == nil && !j.fresh {
-			a.say("            to run exactly this, give run --plan %s", digestOf(s, plan))
-		}
+		a.answer(func() { a.printPlan(j, s, plan) })
 	}
 	if stop := plan.Refused(); stop != nil {
 		return stop
 	}
 	return nil
+}
+
+// printPlan is the plan with its digest.
+func (a *app) printPlan(j *job, s *connected, plan *batch.Plan) {
+	a.showPlan(j, s, plan)
+	a.say("Plan        %s", digestOf(s, plan))
+	if s.targeted() && plan.Refused() == nil && !j.fresh {
+		a.say("            to run exactly this, give run --plan %s", digestOf(s, plan))
+	}
 }
 
 // digestOf is the plan's digest, or why it has none.

@@ -52,6 +52,7 @@ type app struct {
 	// wordless: standard error is for records of the log alone, and Stderr
 	// leads nowhere.
 	wordless bool
+	asked    bool // what is said now is what was asked for
 	above    above
 	zone     *time.Location // of the times that people read; nil: the local one
 	// checks are what each command checks of its flags before it does anything
@@ -235,9 +236,9 @@ func (a *app) sayError(text, hint string) {
 	}
 }
 
-// say prints a line for people, unless --quiet.
+// say prints a line for people, unless --quiet; what was asked for itself in any case.
 func (a *app) say(format string, args ...any) {
-	if !a.global.quiet {
+	if !a.global.quiet || a.asked {
 		a.tell(fmt.Sprintf(format, args...))
 	}
 }
@@ -245,7 +246,18 @@ func (a *app) say(format string, args ...any) {
 // tell prints lines for people. What lists and answers put into them is harmless
 // on a terminal.
 func (a *app) tell(text string) {
-	fmt.Fprintln(a, printable(text))
+	var w io.Writer = a
+	if a.asked {
+		w = a.Stdout
+	}
+	fmt.Fprintln(w, printable(text))
+}
+
+// answer has what show says go to standard output: it is what the command is for.
+func (a *app) answer(show func()) {
+	a.asked = true
+	show()
+	a.asked = false
 }
 
 func printable(text string) string {
