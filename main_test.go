@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,9 @@ func TestMain(m *testing.M) {
 func TestStories(t *testing.T) {
 	if testing.Short() {
 		t.Skip("stories take minutes where the program is slow")
+	}
+	if runtime.GOOS == "windows" {
+		t.Skip("most stories interrupt a process, which no process can do to another on Windows")
 	}
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join("testdata", "story"),

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,12 +43,15 @@ func TestHoursOfARun(t *testing.T) {
 		t.Errorf("a run outside the hours made %d calls; want none", n)
 	}
 
-	cmd := r.command(quickRun("list.csv", append(closed, "--wait")...)...)
-	out = endWhenItSays(t, cmd, "Outside the allowed hours: waiting until ", syscall.SIGTERM)
-	want(t, "a run that waits, after SIGTERM", cmd.ProcessState.ExitCode(), out, 4, "interrupted")
-	if n := calls(); n != 0 {
-		t.Errorf("a run that waits for the hours made %d calls; want none", n)
-	}
+	t.Run("a signal while it waits", func(t *testing.T) {
+		needsSignals(t)
+		cmd := r.command(quickRun("list.csv", append(closed, "--wait")...)...)
+		out := endWhenItSays(t, cmd, "Outside the allowed hours: waiting until ", syscall.SIGTERM)
+		want(t, "a run that waits, after SIGTERM", cmd.ProcessState.ExitCode(), out, 4, "interrupted")
+		if n := calls(); n != 0 {
+			t.Errorf("a run that waits for the hours made %d calls; want none", n)
+		}
+	})
 
 	code, out = exit(t, r.command(append([]string{"plan", "list.csv"}, append(quick, closed...)...)...))
 	want(t, "a plan outside the hours", code, out, 0, "allowed hours), in the 1st of the allowed hours ("+closed[1]+", UTC)")
@@ -70,6 +74,7 @@ func TestHoursOfARun(t *testing.T) {
 // command, also one that waits for a list of which nothing more comes.
 func TestInterruptedWhileReading(t *testing.T) {
 	t.Parallel()
+	needsSignals(t)
 	r := newRig(t, quick...)
 	for _, args := range [][]string{quickRun("-", "--batch", "piped"), {"resolve", "-"}} {
 		cmd := r.command(args...)
@@ -94,6 +99,14 @@ func TestInterruptedWhileReading(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(r.dir, "mde-offboard-list-*")); err != nil || len(left) > 0 {
 		t.Errorf("what was read is still there: %q, %v", left, err)
+	}
+}
+
+// needsSignals skips a test where a process can be sent no signal but a kill.
+func needsSignals(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("on Windows no process can be sent the signals of a service manager")
 	}
 }
 
