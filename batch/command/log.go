@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/spf13/pflag"
 	"gopkg.in/natefinch/lumberjack.v2"
 
 	"mde-offboard/batch"
@@ -21,7 +22,7 @@ const (
 	logProblem = "problem" // of a line: file, line, reason
 	logStart   = "start"   // batch, tenant, application, host, agreed, simulated, version, pid
 	logEnd     = "end"     // batch, code, reason, a count for each status, results, chain
-	logError   = "error"   // error, hint
+	logError   = "error"   // error, hint; stack, of a fault of the program
 	logNote    = "note"    // what is no event of a batch
 )
 
@@ -59,6 +60,42 @@ func (a *app) openLog() error {
 		a.log = slog.New(slog.NewJSONHandler(w, opt))
 	}
 	return nil
+}
+
+// openLogAnyway opens the log for an error that came before it was open, as far as
+// flags and environment tell where it goes: who reads records reads that error as
+// one too. What is wrong with the flags of the log itself is left out.
+func (a *app) openLogAnyway(args []string) {
+	if a.log != nil {
+		return
+	}
+	a.log = slog.New(slog.DiscardHandler)
+	a.global = a.logFlags(args)
+	if a.openLog() == nil {
+		return
+	}
+	if a.global = (globals{logFormat: a.global.logFormat, logLevel: "info"}); a.global.logFormat == "json" {
+		a.openLog()
+	}
+}
+
+// logFlags are the flags of the log in a command line of which some others are wrong.
+func (a *app) logFlags(args []string) globals {
+	probe := &app{Env: a.Env}
+	cmd, args, _ := probe.root().Find(args)
+	cmd.InheritedFlags() // has them among its own
+	flags := cmd.Flags()
+	flags.ParseErrorsAllowlist.UnknownFlags = true
+	flags.ParseAll(args, func(f *pflag.Flag, value string) error {
+		flags.Set(f.Name, value)
+		return nil
+	})
+	for _, name := range []string{"log-format", "log-level", "log-file"} {
+		if value := a.Getenv(variable(name)); value != "" && !flags.Changed(name) {
+			flags.Set(name, value)
+		}
+	}
+	return probe.global
 }
 
 // logWriter is where the log goes: to the file; as JSON to standard error, which

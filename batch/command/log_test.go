@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mde-offboard/batch"
 )
 
 // TestLogRotates: the log file is begun anew before it would pass its size, what
@@ -63,5 +65,62 @@ func TestLogRotates(t *testing.T) {
 		if fi, err := os.Stat(name); runtime.GOOS != "windows" && (err != nil || fi.Mode().Perm() != 0o600) {
 			t.Errorf("%s: mode %v, %v; want it for its owner alone", name, fi.Mode(), err)
 		}
+	}
+}
+
+// TestErrorsAreRecords: where records are wanted errors are records from the first
+// one on, also those of the flags, and of the program.
+func TestErrorsAreRecords(t *testing.T) {
+	logFile := filepath.Join(t.TempDir(), "run.log")
+	env := variables("MDE_OFFBOARD_LIMIT", "many", "MDE_OFFBOARD_LOG_FORMAT", "json")
+	broken := func(name string) string {
+		if name == "MDE_OFFBOARD_EXCEL" {
+			panic("out of order")
+		}
+		return variables("MDE_OFFBOARD_LOG_FORMAT", "json")(name)
+	}
+	for _, tt := range []struct {
+		reason string
+		args   string
+		getenv func(string) string
+		code   int
+		says   string
+		words  bool // and no records
+	}{
+		{"a flag that is none", "run x.csv --nosuch --log-format json", variables(), 2, "unknown flag: --nosuch", false},
+		{"a value before it", "run x.csv --limit many --log-format=json", variables(), 2, "--limit", false},
+		{"a value in the environment", "run x.csv", env, 2, "MDE_OFFBOARD_LIMIT", false},
+		{"words where the command line says so", "run x.csv --nosuch --log-format text", env, 2, "hint: mde-offboard run --help", true},
+		{"a command that is none", "nosuch --log-format json", variables(), 2, "unknown command", false},
+		{"no list", "run --log-format json", variables(), 2, "arg(s)", false},
+		{"a level that is none", "run x.csv --log-format json --log-level loud", variables(), 2, "--log-level", false},
+		{"a format that is none", "run x.csv --log-format yaml", variables(), 2, "--log-format", true},
+		{"a log that cannot be", "run x.csv --log-format json --log-file " + filepath.Join(logFile, "x"), variables(), 1, "run.log", false},
+		{"the same in words", "run x.csv --log-file " + filepath.Join(logFile, "x"), variables(), 1, "error: log: ", true},
+		{"a log in a file", "run x.csv --nosuch --log-file " + logFile, variables(), 2, "error: unknown flag", true},
+		{"a fault of the program", "run x.csv", broken, 1, "out of order", false},
+	} {
+		said, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer said.Close()
+		code := Main(Env{Stdout: said, Stderr: said, Getenv: tt.getenv, Context: t.Context(), Hard: t.Context(), Last: t.Context()}, strings.Fields(tt.args))
+		text := fileText(t, said.Name())
+		if code != tt.code || !strings.Contains(text, tt.says) {
+			t.Errorf("%s: code %d, %q; want %d, %q", tt.reason, code, text, tt.code, tt.says)
+		}
+		if tt.words {
+			if strings.Contains(text, "{") {
+				t.Errorf("%s: %q; want words", tt.reason, text)
+			}
+			continue
+		}
+		if all := records(t, text); len(all) != 1 || all[0]["msg"] != logError || tt.code == batch.CodeError && tt.getenv("MDE_OFFBOARD_LOG_FORMAT") != "" && all[0]["stack"] == nil {
+			t.Errorf("%s: %q; want one record of an error", tt.reason, text)
+		}
+	}
+	if text := fileText(t, logFile); !strings.Contains(text, "unknown flag: --nosuch") {
+		t.Errorf("the log file holds %q; want the error", text)
 	}
 }

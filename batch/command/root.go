@@ -88,8 +88,7 @@ func Main(env Env, args []string) (code int) {
 	a := &app{Env: env, log: slog.New(slog.DiscardHandler)} // until openLog
 	defer func() {
 		if p := recover(); p != nil {
-			fmt.Fprintf(env.Stderr, "error: a fault of the program itself: %v\nhint: nothing that was answered is lost; the same command goes on. Please report this:\n%s\n", p, debug.Stack())
-			code = batch.CodeError
+			code = a.fault(p, debug.Stack(), args)
 		}
 	}()
 	root := a.root()
@@ -103,9 +102,23 @@ func Main(env Env, args []string) (code int) {
 		return batch.CodeDone
 	}
 	if err != nil {
+		a.openLogAnyway(args)
 		return a.complain(err)
 	}
 	return a.code
+}
+
+// fault tells of a panic. What draws on standard error may have been what broke.
+func (a *app) fault(p any, stack []byte, args []string) int {
+	a.openLogAnyway(args)
+	text, hint := fmt.Sprintf("a fault of the program itself: %v", p), "nothing that was answered is lost; the same command goes on. Please report this"
+	if a.logsErrors() {
+		a.log.Error(logError, "error", text, "hint", hint, "stack", string(stack))
+	}
+	if !a.wordless {
+		fmt.Fprintf(a.Stderr, "error: %s\nhint: %s:\n%s\n", text, hint, stack)
+	}
+	return batch.CodeError
 }
 
 func (a *app) root() *cobra.Command {
@@ -137,7 +150,7 @@ Then do it:                       mde-offboard run LIST.csv`,
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage{fmt.Errorf("%w\nhint: %s --help lists the flags", badValue(err, ""), cmd.CommandPath())}
+		return &batch.Stop{Why: badValue(err, "").Error(), Hint: cmd.CommandPath() + " --help lists the flags", Code: batch.CodeUsage}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	a.global.addFlags(root.PersistentFlags())
@@ -163,7 +176,7 @@ var bounds = map[string]bool{"between": true, "timezone": true, "until": true, "
 // says which of these it does not heed.
 func (a *app) fromEnvironment(flags *pflag.FlagSet) (ignored []string, err error) {
 	flags.VisitAll(func(f *pflag.Flag) {
-		name := "MDE_OFFBOARD_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(f.Name)
 		value := a.Getenv(name)
 		switch {
 		case f.Changed || err != nil:
@@ -179,6 +192,11 @@ func (a *app) fromEnvironment(flags *pflag.FlagSet) (ignored []string, err error
 		}
 	})
 	return ignored, err
+}
+
+// variable is the one in the environment that stands for a flag.
+func variable(flag string) string {
+	return "MDE_OFFBOARD_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
 // isSet says whether a variable is there, empty or not.
@@ -231,10 +249,13 @@ func (a *app) sayError(text, hint string) {
 	if hint != "" {
 		a.tell("hint: " + hint)
 	}
-	if a.wordless || a.global.logFile != "" {
+	if a.logsErrors() {
 		a.log.Error(logError, "error", text, "hint", hint)
 	}
 }
+
+// logsErrors says whether the log has errors, which standard error has in words.
+func (a *app) logsErrors() bool { return a.wordless || a.global.logFile != "" }
 
 // say prints a line for people, unless --quiet; what was asked for itself in any case.
 func (a *app) say(format string, args ...any) {
