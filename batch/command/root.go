@@ -150,6 +150,9 @@ Then do it:                       mde-offboard run LIST.csv`,
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if asked, ok := errors.AsType[request](err); ok {
+			return asked
+		}
 		return &batch.Stop{Why: badValue(err, "").Error(), Hint: cmd.CommandPath() + " --help lists the flags", Code: batch.CodeUsage}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
