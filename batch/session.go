@@ -25,7 +25,8 @@ type Session struct {
 	Client    *defender.Client
 	Clock     *Clock
 	Key       checkpoint.Key
-	Host      string // of the API
+	Host      string // of the API; that of a batch, once one is at hand
+	HostNamed bool   // by the user: a batch that has another one is refused
 	Simulated bool
 	Who       string // the user of the operating system, or the one who signed in
 	Machine   string // the name of this machine
@@ -157,6 +158,9 @@ func (o *Open) load(ctx context.Context) error {
 		return &Stop{Why: fmt.Sprintf("batch %q was begun by application %s, and this is %s", o.name, o.Batch.Key.Application, o.s.Key.Application),
 			Code: CodeUsage, Hint: "sign in as that application, or give another --batch name"}
 	}
+	if err := o.s.at(o.Batch); err != nil {
+		return err
+	}
 	if err := o.s.Store.Verify(ctx, o.Batch.ID); errors.Is(err, context.Canceled) {
 		return err
 	} else if err != nil {
@@ -166,6 +170,24 @@ func (o *Open) load(ctx context.Context) error {
 		return err
 	}
 	return o.read(ctx)
+}
+
+// at has the calls go to the host at which a batch was begun: another one of the
+// same cloud may not know its fresh actions. Of simulators each rehearsal has one
+// with another port, and all are the same.
+func (s *Session) at(b checkpoint.Batch) error {
+	if s.Host == b.Host || s.Simulated {
+		return nil
+	}
+	if s.HostNamed {
+		return &Stop{Why: fmt.Sprintf("batch %q was begun at %s, and this is %s", b.Name, b.Host, s.Host), Code: CodeUsage,
+			Hint: "leave --endpoint and MDE_OFFBOARD_ENDPOINT out: a batch stays at its host"}
+	}
+	s.Host = b.Host
+	if s.Client == nil {
+		return nil
+	}
+	return s.Client.At(b.Host)
 }
 
 // read reads the batch as it stands now.

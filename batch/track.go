@@ -91,6 +91,9 @@ func (s *Session) known(ctx context.Context, name string) (b checkpoint.Batch, e
 		err = &Stop{Why: fmt.Sprintf("batch %q was begun by application %s, and this is %s", name, b.Key.Application, s.Key.Application),
 			Code: CodeUsage, Hint: "sign in as that application"}
 	}
+	if err == nil {
+		err = s.at(b)
+	}
 	return b, err
 }
 

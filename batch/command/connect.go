@@ -36,7 +36,7 @@ func (c *connection) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.login.ClientID, "client-id", "", "application (client) `ID` (default: AZURE_CLIENT_ID)")
 	f.StringVar(&c.login.Auth, "auth", "default", "log in with `NAME`: "+strings.Join(defender.AuthNames(), ", "))
 	f.StringVar(&c.config.Cloud, "cloud", "commercial", "`NAME` of the cloud: "+strings.Join(defender.Clouds(), ", "))
-	f.StringVar(&c.config.Endpoint, "endpoint", "", "`URL` of the API (default: the cloud's)")
+	f.StringVar(&c.config.Endpoint, "endpoint", "", "`URL` of the API (default: the batch's, for a new one the cloud's)")
 	f.StringVar(&c.config.Scope, "scope", "", "`SCOPE` of the tokens (default: the cloud's)")
 	f.StringVar(&c.config.AuthorityHost, "authority-host", "", "`URL` of the login authority (default: AZURE_AUTHORITY_HOST, else the cloud's)")
 	f.StringVar(&c.config.CAFile, "ca-file", "", "trust the certificates in `FILE` (PEM) beside the system's")
@@ -140,7 +140,7 @@ func (a *app) connect(ctx context.Context, c *connection, client *defender.Clien
 	}
 	s := &connected{identity: id, target: t, Session: batch.Session{Store: store, Client: client, Clock: &batch.Clock{},
 		Key:  checkpoint.Key{Cloud: t.Key, Tenant: id.Tenant, Application: id.Application},
-		Host: t.Host, Simulated: id.Simulated, Who: who(id), Machine: machine, PID: os.Getpid(), Version: Version}}
+		Host: t.Host, HostNamed: c.config.Endpoint != "", Simulated: id.Simulated, Who: who(id), Machine: machine, PID: os.Getpid(), Version: Version}}
 	return s, s.separate(ctx)
 }
 

@@ -170,7 +170,7 @@ func (a *app) withoutLogin(j *job, store *checkpoint.Store) (*connected, error) 
 	if err != nil {
 		return nil, usage{err}
 	}
-	s := &connected{target: target, Session: batch.Session{Store: store, Clock: &batch.Clock{}, Host: target.Host, Version: Version,
+	s := &connected{target: target, Session: batch.Session{Store: store, Clock: &batch.Clock{}, Host: target.Host, HostNamed: j.config.Endpoint != "", Version: Version,
 		Key: checkpoint.Key{Cloud: target.Key, Tenant: strings.ToLower(either(j.login.TenantID, a.Getenv("AZURE_TENANT_ID"))),
 			Application: strings.ToLower(either(j.login.ClientID, a.Getenv("AZURE_CLIENT_ID")))}}}
 	err = store.View(a.Context, func(r checkpoint.Reader) error {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -97,6 +98,19 @@ func New(cfg Config, source Source) (*Client, error) {
 
 // Target is where the client calls.
 func (c *Client) Target() Target { return c.target }
+
+// At has the client call another host of its cloud: one scope, one authority and
+// one quota serve them all. It is for before the first call.
+func (c *Client) At(host string) error {
+	t, err := Resolve("", "https://"+host, c.target.Scope, c.target.Authority)
+	if err == nil && t.Key != c.target.Key {
+		err = fmt.Errorf("%s is not of the cloud of %s", host, c.target.Host)
+	}
+	if err == nil {
+		c.target.Endpoint, c.target.Host = t.Endpoint, t.Host
+	}
+	return err
+}
 
 // String names the client without anything secret.
 func (c *Client) String() string { return "defender client for " + c.target.Host }

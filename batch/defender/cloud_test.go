@@ -57,6 +57,34 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// TestAt has a client call other hosts of its cloud, and none of another.
+func TestAt(t *testing.T) {
+	clearEnvironment(t)
+	c, err := defender.New(defender.Config{}, defender.SecretSource("t", "a", "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := c.Target()
+	for host, ok := range map[string]bool{
+		"eu.api.security.microsoft.com":       true,
+		"api.securitycenter.microsoft.com":    true,
+		"api-gov.securitycenter.microsoft.us": false,
+		"api.security.microsoft.com.example":  false,
+		"eu.api.security.microsoft.com/x":     false,
+	} {
+		was := c.Target()
+		err := c.At(host)
+		want := was
+		if ok {
+			want = before
+			want.Host, want.Endpoint = host, "https://"+host
+		}
+		if got := c.Target(); err == nil != ok || got != want {
+			t.Errorf("At(%q) = %v, target %+v; want it to go: %v, %+v", host, err, got, ok, want)
+		}
+	}
+}
+
 func TestResolveRefuses(t *testing.T) {
 	tests := []struct{ reason, cloud, endpoint, authority, want string }{
 		{"unknown cloud", "china", "", "", "commercial, gcc, gcc-high, dod"},
