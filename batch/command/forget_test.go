@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,14 +59,17 @@ func names(t *testing.T, store *checkpoint.Store) (names []string) {
 	return names
 }
 
+// openNowhere opens one file for all: the test of the README makes more
+// executions than a process may have files.
+var openNowhere = sync.OnceValues(func() (*os.File, error) { return os.OpenFile(os.DevNull, os.O_WRONLY, 0) })
+
 // testApp is an execution of the program that says nothing.
 func testApp(t *testing.T) *app {
 	t.Helper()
-	nowhere, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	nowhere, err := openNowhere()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { nowhere.Close() })
 	return &app{Env: Env{Stdout: nowhere, Stderr: nowhere, Getenv: variables(), Context: t.Context(), Hard: t.Context(), Last: t.Context()},
 		log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 }
