@@ -18,12 +18,13 @@ import (
 
 // rehearsal are the flags of the command simulate.
 type rehearsal struct {
-	opt    simulator.Options
-	addr   string
-	dir    string
-	books  string
-	listed []string
-	made   bool // dir is ours, and goes with us
+	opt      simulator.Options
+	addr     string
+	metadata string
+	dir      string
+	books    string
+	listed   []string
+	made     bool // dir is ours, and goes with us
 }
 
 func (a *app) simulateCommand() *cobra.Command {
@@ -56,8 +57,17 @@ a run in another process finds it, and its books when it ends.`,
 	f.DurationVar(&r.opt.LatencyMax, "latency-max", 50*time.Millisecond, "largest latency `D`, each way")
 	f.StringVar(&r.opt.Repeat, "repeat", simulator.RepeatRefuse, "`ANSWER` to a second offboard call: refuse, existing or second")
 	f.StringVar(&r.opt.Throttle, "throttle", simulator.ThrottleSeconds, "how a 429 names the wait: seconds, date, message, window, none or mixed")
+	f.DurationVar(&r.opt.Penalty, "penalty", 0, "what each call during a hold adds to it, `D`")
+	f.IntVar(&r.opt.Success, "success", 0, "`STATUS` of an accepted call: 200 or 201 (default: either, by seed)")
+	f.StringVar(&r.opt.Echo, "echo", simulator.EchoAlways, "machineId and computerDnsName in an answer, `WHEN`: always, never or mixed")
+	f.BoolVar(&r.opt.OddSpellings, "odd-spellings", false, "write Canceled and lastUpdateTimeUtc, as some answers do")
+	f.StringVar(&r.opt.Troubleshoot, "troubleshoot", simulator.TroubleshootNull, "`SHAPE` of troubleshootInfo in a failed action: null, text or object")
+	f.IntVar(&r.opt.MaxComment, "max-comment", 1000, "characters of a comment, at most `N`")
 	f.DurationVar(&r.opt.TokenLife, "token-life", time.Hour, "life `D` of a token")
 	f.StringSliceVar(&r.opt.Roles, "roles", []string{"Machine.Offboard", "Machine.Read.All"}, "`PERMISSIONS` of the application")
+	f.StringSliceVar(&r.opt.Scopes, "scopes", []string{"Machine.Offboard", "Machine.Read"}, "`PERMISSIONS` that a user has delegated")
+	f.IntVar(&r.opt.DevicePolls, "device-polls", 0, "a login with a device code is pending for `N` polls")
+	f.StringVar(&r.metadata, "metadata", "", "serve tokens of a managed identity too, over plain HTTP on the loopback `ADDRESS`, such as 127.0.0.1:0")
 	f.StringSliceVar(&r.opt.Audiences, "audiences", nil, "take tokens for these `SERVICES` only (default: those of all clouds)")
 	f.DurationVar(&r.opt.Pending, "pending", 0, "actions start after `D`; 0: they stay Pending")
 	f.DurationVar(&r.opt.Running, "running", 0, "and run for `D`")
@@ -74,16 +84,34 @@ func (r *rehearsal) checkFlags() error {
 	if r.opt.Minute <= 0 || r.opt.Hour <= 0 || r.opt.TokenLife <= 0 {
 		return usage{errors.New("--minute, --hour and --token-life must be positive")}
 	}
-	for _, role := range r.opt.Roles {
-		if known := simulator.Permissions(); !slices.Contains(known, role) {
-			return usage{fmt.Errorf("--roles %q is none of %s", role, strings.Join(known, ", "))}
-		}
+	if err := errors.Join(checkPermissions("--roles", r.opt.Roles, false), checkPermissions("--scopes", r.opt.Scopes, true)); err != nil {
+		return usage{err}
+	}
+	if r.opt.MaxComment < 1 {
+		return usage{errors.New("--max-comment must be 1 or more")}
 	}
 	if err := simulator.CheckAddress(r.addr); err != nil {
 		return usage{fmt.Errorf("--listen %s: %w", r.addr, err)}
 	}
+	if r.metadata != "" {
+		if err := simulator.CheckAddress(r.metadata); err != nil {
+			return usage{fmt.Errorf("--metadata %s: %w", r.metadata, err)}
+		}
+	}
 	if _, err := simulator.New(r.opt); err != nil {
 		return usage{err}
+	}
+	return nil
+}
+
+// checkPermissions refuses a permission, of the application or of a user, that no
+// call asks for.
+func checkPermissions(flag string, names []string, user bool) error {
+	known := simulator.Permissions(user)
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("%s %q is none of %s", flag, name, strings.Join(known, ", "))
+		}
 	}
 	return nil
 }
@@ -152,6 +180,13 @@ func (r *rehearsal) announce(a *app, sim *simulator.Server) (err error) {
 		{"MDE_OFFBOARD_ENDPOINT", sim.URL()}, {"MDE_OFFBOARD_AUTHORITY_HOST", sim.URL()}, {"MDE_OFFBOARD_CA_FILE", ca},
 		{"MDE_OFFBOARD_AUTH", "environment"}, {"AZURE_TENANT_ID", simulator.DefaultTenant},
 		{"AZURE_CLIENT_ID", simulator.DefaultApplication}, {"AZURE_CLIENT_SECRET", simulator.DefaultSecret},
+	}
+	if r.metadata != "" {
+		endpoint, err := sim.ListenMetadata(r.metadata)
+		if err != nil {
+			return err
+		}
+		env = append(env, [2]string{"IDENTITY_ENDPOINT", endpoint}, [2]string{"IDENTITY_HEADER", simulator.IdentityHeader})
 	}
 	text, powershell := "", ""
 	for _, e := range env {

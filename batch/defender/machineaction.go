@@ -26,8 +26,6 @@ type MachineAction struct {
 	Title        string
 	Scope        string
 	ExternalID   string
-	// TroubleshootInfo is as it came: its shape is not described.
-	TroubleshootInfo json.RawMessage
 }
 
 // Final reports whether the action will not change any more. A word that is not
@@ -54,7 +52,6 @@ func (a *MachineAction) UnmarshalJSON(b []byte) error {
 		CancellationDateTimeUTC                      moment
 		ErrorHResult                                 number
 		Title, Scope, ExternalID                     text
-		TroubleshootInfo                             json.RawMessage
 	}
 	if err := json.Unmarshal(b, &w); err != nil {
 		return err
@@ -62,9 +59,6 @@ func (a *MachineAction) UnmarshalJSON(b []byte) error {
 	updated := w.LastUpdateDateTimeUTC.Time
 	if updated.IsZero() {
 		updated = w.LastUpdateTimeUTC.Time // so in some samples
-	}
-	if string(w.TroubleshootInfo) == "null" {
-		w.TroubleshootInfo = nil
 	}
 	*a = MachineAction{
 		ID: string(w.ID), Type: string(w.Type), Status: string(w.Status),
@@ -75,7 +69,6 @@ func (a *MachineAction) UnmarshalJSON(b []byte) error {
 		Cancelled:    w.CancellationDateTimeUTC.Time,
 		ErrorHResult: int64(w.ErrorHResult),
 		Title:        string(w.Title), Scope: string(w.Scope), ExternalID: string(w.ExternalID),
-		TroubleshootInfo: w.TroubleshootInfo,
 	}
 	return nil
 }

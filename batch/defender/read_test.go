@@ -123,6 +123,7 @@ func TestReads(t *testing.T) {
 func TestOddAnswersAreRead(t *testing.T) {
 	tests := []struct{ reason, body, status string }{
 		{"unknown word, odd types", `{"id":"a-1","status":"Waiting","errorHResult":"-2147024891","title":7,"creationDateTimeUtc":"soon","troubleshootInfo":{"a":1},"relatedFileInfo":[]}`, "Waiting"},
+		{"troubleshooting in words", `{"id":"a-1","status":"Waiting","troubleshootInfo":"the script ended with an error"}`, "Waiting"},
 		{"nulls", `{"id":"a-1","status":null,"machineId":null,"requestor":null,"creationDateTimeUtc":null,"errorHResult":null}`, ""},
 		{"a list where a word was", `{"id":"a-1","status":["Pending"]}`, ""},
 	}

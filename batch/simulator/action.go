@@ -155,7 +155,13 @@ type actionJSON struct {
 	RequestSource         string   `json:"requestSource"`
 	RelatedFileInfo       *string  `json:"relatedFileInfo"`
 	Commands              []string `json:"commands"`
-	TroubleshootInfo      *string  `json:"troubleshootInfo"`
+	TroubleshootInfo      any      `json:"troubleshootInfo"`
+}
+
+// troubleshootInfo is what a failed action says in it, by Options.Troubleshoot.
+var troubleshootInfo = map[string]any{
+	TroubleshootText:   "The script of the action ended with an error",
+	TroubleshootObject: map[string]any{"errorCode": -2147024809, "steps": []string{"download", "run"}},
 }
 
 func (a *action) wire(o *Options, now time.Time) actionJSON {
@@ -172,6 +178,7 @@ func (a *action) wire(o *Options, now time.Time) actionJSON {
 	}
 	if status == Failed {
 		w.ErrorHResult = -2147024809 // 0x80070057, E_INVALIDARG
+		w.TroubleshootInfo = troubleshootInfo[o.Troubleshoot]
 	}
 	if o.OddSpellings {
 		w.LastUpdateTimeUTC, w.LastUpdateDateTimeUTC = w.LastUpdateDateTimeUTC, ""
@@ -246,7 +253,7 @@ func (s *Server) sendAction(c *call, status int, a *action) answer {
 
 // cancelAction answers POST /api/machineactions/{id}/cancel. It sees fresh actions: only reads lag.
 func (s *Server) cancelAction(c *call) answer {
-	comment, bad := readComment(c)
+	comment, bad := readComment(c, s.opts.MaxComment)
 	if bad != nil {
 		return *bad
 	}

@@ -68,6 +68,28 @@ func TestLifeOfAnAction(t *testing.T) {
 	}
 }
 
+// TestTroubleshootInfo plays each shape of what nobody has described, in failed
+// actions alone.
+func TestTroubleshootInfo(t *testing.T) {
+	for _, test := range []struct{ shape, failed, want string }{
+		{"", Failed, "<nil>"},
+		{TroubleshootText, Failed, "string"},
+		{TroubleshootObject, Failed, "map[string]interface {}"},
+		{TroubleshootObject, Succeeded, "<nil>"},
+	} {
+		s := newServer(t, Options{AnyDevice: true, Troubleshoot: test.shape})
+		c := s.client(t)
+		action := c.made(device)
+		if err := s.Finish(action, test.failed); err != nil {
+			t.Fatal(err)
+		}
+		g := c.get("/api/machineactions/" + action)
+		if info, there := g.fields["troubleshootInfo"]; !there || fmt.Sprintf("%T", info) != test.want {
+			t.Errorf("with %q, troubleshootInfo of a %s action = %v; want %s", test.shape, test.failed, info, test.want)
+		}
+	}
+}
+
 func TestFailingShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newServer(t, Options{AnyDevice: true, PerMinute: 1000, Pending: time.Second, FailPercent: 20}).client(t)

@@ -9,11 +9,10 @@
 // what arrived, when, and what it led to, by the server's own clock.
 //
 // Where the real service's behaviour is known, the server has it. Where it is open (sliding or fixed
-// windows, what a repeated call answers, 200 or 201, null echoes) an option chooses, so that a client
-// can be shown to be right either way. Where it is unknown how much is forgiven, the server forgives
+// windows, what a repeated call answers, 200 or 201, null echoes, the shape of troubleshootInfo, the
+// length of a comment) an option chooses, so that a client can be shown to be right either way. Where it is unknown how much is forgiven, the server forgives
 // nothing: a comment in the wrong spelling, an unknown query option, a date in quotes are 400.
-// A wrong method is 400 too, and a comment of more than 1,000 characters, though the real limit is
-// not documented.
+// A wrong method is 400 too.
 //
 // # Order of events
 //

@@ -52,6 +52,24 @@ func (s *Server) Listen(addr string) error {
 	return nil
 }
 
+// ListenMetadata serves Metadata over plain HTTP at a loopback address, and returns the URL for
+// IDENTITY_ENDPOINT. Close ends it.
+func (s *Server) ListenMetadata(addr string) (string, error) {
+	if _, err := loopback(addr); err != nil {
+		return "", fmt.Errorf("simulator: %w", err)
+	}
+	plain, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", fmt.Errorf("simulator: %w", err)
+	}
+	server := &http.Server{Handler: s.Metadata(), ReadHeaderTimeout: time.Minute}
+	s.netMu.Lock()
+	defer s.netMu.Unlock()
+	s.servers = append(s.servers, server)
+	go func() { _ = server.Serve(plain) }() // always ErrServerClosed, by Close
+	return "http://" + plain.Addr().String() + "/msi/token", nil
+}
+
 // CheckAddress says what is wrong with an address to listen at.
 func CheckAddress(addr string) error {
 	_, err := loopback(addr)

@@ -3,6 +3,7 @@ package simulator
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"mime"
 	"net/http"
 	"strings"
@@ -10,14 +11,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxComment is this server's own limit: the real one is not documented, and a client that keeps to
-// 1,000 characters, whatever it appends, is right under any limit that was seen.
-const maxComment = 1000
-
 // offboard answers POST /api/machines/{id}/offboard. It checks what was asked, then who is meant,
 // then what is already under way, and only then does it make an action.
 func (s *Server) offboard(c *call) answer {
-	comment, bad := readComment(c)
+	comment, bad := readComment(c, s.opts.MaxComment)
 	if bad != nil {
 		return *bad
 	}
@@ -84,7 +81,7 @@ func (s *Server) lag(c *call) time.Duration {
 
 // readComment reads the body of a call that needs a comment, as strictly as the documentation allows:
 // JSON, the name Comment in exactly that spelling, and nothing else.
-func readComment(c *call) (string, *answer) {
+func readComment(c *call, longest int) (string, *answer) {
 	bad := func(code, message, target string) (string, *answer) {
 		a := refuse(http.StatusBadRequest, code, message, target)
 		return "", &a
@@ -113,8 +110,8 @@ func readComment(c *call) (string, *answer) {
 	if strings.TrimSpace(comment) == "" {
 		return bad("InvalidInput", "Comment is blank", "Comment")
 	}
-	if utf8.RuneCountInString(comment) > maxComment {
-		return bad("InvalidInput", "Comment is longer than 1000 characters", "Comment")
+	if utf8.RuneCountInString(comment) > longest {
+		return bad("InvalidInput", fmt.Sprintf("Comment is longer than %d characters", longest), "Comment")
 	}
 	return comment, nil
 }

@@ -49,6 +49,14 @@ const (
 	EchoMixed  = "mixed"  // null in a tenth of the answers, by seed
 )
 
+// What a failed action says in troubleshootInfo, whose shape is not documented: the values of
+// Options.Troubleshoot.
+const (
+	TroubleshootNull   = "null"
+	TroubleshootText   = "text"
+	TroubleshootObject = "object"
+)
+
 // Options are the settings of a Server. The zero value is a strict Defender with sliding windows of
 // 100 a minute and 1,500 an hour, an empty inventory, no lag, no latency and no faults, in which
 // actions stay Pending for ever.
@@ -79,6 +87,8 @@ type Options struct {
 	Success                int           // 200 or 201; zero: either, by seed
 	Echo                   string        // empty: EchoAlways
 	OddSpellings           bool          // Canceled, lastUpdateTimeUtc
+	Troubleshoot           string        // empty: TroubleshootNull
+	MaxComment             int           // characters of a comment, at most; zero: 1,000
 	Faults                 string        // see ParseFaults
 	RedirectTo             string        // where the redirect fault points; empty: a second listener, in process another host
 
@@ -111,6 +121,8 @@ func (o Options) withDefaults() (Options, error) {
 	set(&o.Throttle, o.Throttle == "", ThrottleSeconds)
 	set(&o.Repeat, o.Repeat == "", RepeatRefuse)
 	set(&o.Echo, o.Echo == "", EchoAlways)
+	set(&o.Troubleshoot, o.Troubleshoot == "", TroubleshootNull)
+	set(&o.MaxComment, o.MaxComment == 0, 1000)
 	return o, o.check()
 }
 
@@ -128,6 +140,7 @@ func (o Options) check() error {
 		{"repeat", o.Repeat, []string{RepeatRefuse, RepeatExisting, RepeatSecond}},
 		{"throttle", o.Throttle, []string{ThrottleSeconds, ThrottleDate, ThrottleMessage, ThrottleWindow, ThrottleNone, ThrottleMixed}},
 		{"echo", o.Echo, []string{EchoAlways, EchoNever, EchoMixed}},
+		{"troubleshoot", o.Troubleshoot, []string{TroubleshootNull, TroubleshootText, TroubleshootObject}},
 	} {
 		if !slices.Contains(word.known, word.value) {
 			return fmt.Errorf("%s %q is none of %v", word.name, word.value, word.known)
@@ -138,6 +151,9 @@ func (o Options) check() error {
 	}
 	if o.FailPercent < 0 || o.FailPercent > 100 {
 		return fmt.Errorf("fail percent %d is not within 0 and 100", o.FailPercent)
+	}
+	if o.MaxComment < 0 || o.DevicePolls < 0 {
+		return fmt.Errorf("a comment of %d characters or %d polls of a device code: that is negative", o.MaxComment, o.DevicePolls)
 	}
 	if o.PerMinute < 0 || o.PerHour < 0 {
 		return fmt.Errorf("a quota of %d and %d calls is negative", o.PerMinute, o.PerHour)

@@ -132,6 +132,16 @@ func TestVariantsAreSeeded(t *testing.T) {
 	}
 }
 
+func TestLongestComment(t *testing.T) {
+	c := newServer(t, Options{AnyDevice: true, MaxComment: 7}).client(t)
+	for comment, code := range map[string]string{"éééééé7": "", "éééééé78": "InvalidInput"} {
+		g := c.do(t.Context(), "POST", "/api/machines/"+device+"/offboard", `{"Comment":"`+comment+`"}`)
+		if g.code != code {
+			t.Errorf("a comment of %q where 7 characters are allowed = %d %q; want %q", comment, g.status, g.code, code)
+		}
+	}
+}
+
 func TestNewRefusesNonsense(t *testing.T) {
 	for _, test := range []struct {
 		why  string
@@ -141,6 +151,9 @@ func TestNewRefusesNonsense(t *testing.T) {
 		{"a word that is none", Options{Repeat: "ignore"}, `repeat "ignore"`},
 		{"a way of throttling that is none", Options{Throttle: "no"}, `throttle "no"`},
 		{"an echo that is none", Options{Echo: "no"}, `echo "no"`},
+		{"a shape that is none", Options{Troubleshoot: "list"}, `troubleshoot "list"`},
+		{"a comment of less than nothing", Options{MaxComment: -1}, "negative"},
+		{"polls of less than nothing", Options{DevicePolls: -1}, "negative"},
 		{"success that is none", Options{Success: 204}, "success 204"},
 		{"a share over all", Options{FailPercent: 101}, "fail percent 101"},
 		{"a negative quota", Options{PerMinute: -1}, "negative"},

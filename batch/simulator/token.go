@@ -152,11 +152,15 @@ var permissions = func() map[string][2][]string {
 	}
 }()
 
-// Permissions are the application permissions that are asked for by some call, in
+// Permissions are those of an application, or those of a user, that are asked for by some call, in
 // the order of their names.
-func Permissions() (names []string) {
+func Permissions(user bool) (names []string) {
+	whose := 0
+	if user {
+		whose = 1
+	}
 	for _, p := range permissions {
-		names = append(names, p[0]...)
+		names = append(names, p[whose]...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
