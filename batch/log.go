@@ -54,10 +54,11 @@ func (r *Runner) task(w *work) []any {
 
 // logWait tells of a wait when it begins.
 func (r *Runner) logWait() {
+	r.keepWait()
 	if r.waitFor == r.waitLogged {
 		return
 	}
-	r.waitLogged = r.waitFor
+	r.waitLogged, r.waitKind, r.waitSince = r.waitFor, r.kindOfWait(), r.clock.Now()
 	if r.waitFor != "" {
 		r.opt.logger().Info(LogWait, until([]any{"batch", r.name, "reason", r.waitFor}, r.waitTill)...)
 	}

@@ -64,6 +64,9 @@ type Runner struct {
 	waitFor             string
 	waitTill            time.Time
 	waitLogged          string    // the last wait that the log was told of
+	waitSince           time.Time // when it began
+	waitKind            string    // and of what kind it is
+	waitKept            bool      // it is in the chain
 	shutFrom, shutUntil time.Time // calling is not allowed in between
 	waited              bool      // for the hours, since it was last looked whether the plan still holds
 	forecast            struct {
@@ -197,9 +200,9 @@ func (r *Runner) dispatch(ctx, hard context.Context) (wake time.Duration, more b
 		r.stop(r.leftAside())
 	}
 	if more && r.waitFor == "" && r.flying == 0 && len(r.ready) == 0 {
-		r.waitFor = "devices in doubt are looked up"
+		r.waitFor = waitSettle
 		if len(r.doubt) == 0 {
-			r.waitFor = "before trying again"
+			r.waitFor = waitRetry
 		}
 		if trouble := r.trouble.Load(); trouble != nil {
 			r.waitFor = *trouble

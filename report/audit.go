@@ -20,6 +20,7 @@ type audit struct {
 	plans    []planned
 	settings map[int64]string // by run
 	holds    []held
+	waits    []waited
 	attempts map[int64][]checkpoint.Attempt  // offboard calls, by task
 	about    map[string][]checkpoint.Attempt // other calls, by the device that they are about; "": none
 	ids      actionIDs
@@ -101,7 +102,7 @@ func (a *audit) sortAttempts(attempts []checkpoint.Attempt) {
 var (
 	planEvents   = []string{`"plan":{`, `"start":{`}
 	actionEvents = []string{`"action":`, `"status":"in-doubt"`, `"status":"already-active"`, `"status":"pending"`}
-	allEvents    = slices.Concat(planEvents, actionEvents, []string{`"hold":{`})
+	allEvents    = slices.Concat(planEvents, actionEvents, []string{`"hold":{`, `"wait":{`})
 )
 
 // readEvents finds in the chain what the tables do not keep. Events that have none
@@ -134,6 +135,9 @@ func (a *audit) readEvent(seq int64, e *checkpoint.Event) {
 	}
 	if e.Hold != nil {
 		a.holds = append(a.holds, held{e.At, *e.Hold})
+	}
+	if e.Wait != nil {
+		a.readWait(e)
 	}
 	a.ids.read(seq, e)
 }

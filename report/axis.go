@@ -8,8 +8,9 @@ import (
 // axisWidth is the width of a chart in units of its own.
 const axisWidth = 1000.0
 
-// axis maps time to the width of a chart. Long times in which nothing ran are
-// cut out, so that nights of work a week apart can still be read.
+// axis maps time to the width of a chart. Long times in which nothing was sent are
+// cut out, between runs and within one, so that nights of work a week apart can
+// still be read.
 type axis struct {
 	parts []stretch
 }
@@ -21,41 +22,50 @@ type stretch struct {
 }
 
 // newAxis shows all busy times. What lies between them is shown too, unless it
-// is longer than an hour and than a quarter of all that is busy.
+// is longer than an hour and than a quarter of all that is shown.
 func newAxis(busy []stretch) axis {
 	slices.SortFunc(busy, func(a, b stretch) int { return a.from.Compare(b.from) })
-	total := time.Duration(0)
-	for _, s := range busy {
-		total += s.to.Sub(s.from)
-	}
-	var x axis
-	for _, s := range busy {
-		if n := len(x.parts); n > 0 && s.from.Sub(x.parts[n-1].to) <= max(time.Hour, total/4) {
-			if s.to.After(x.parts[n-1].to) {
-				x.parts[n-1].to = s.to
-			}
-			continue
-		}
-		x.parts = append(x.parts, stretch{from: s.from, to: s.to})
-	}
+	x := axis{parts: merged(busy, time.Hour)}
+	x.parts = merged(x.parts, max(time.Hour, x.shown()/4))
 	x.lay()
 	return x
 }
 
-// lay gives each part its place.
-func (x *axis) lay() {
-	shown := time.Duration(0)
-	for i, p := range x.parts {
-		if p.to.Sub(p.from) < time.Second {
-			x.parts[i].to = p.from.Add(time.Second)
+// merged are stretches with those in one that are not far apart.
+func merged(all []stretch, far time.Duration) (parts []stretch) {
+	for _, s := range all {
+		if n := len(parts); n > 0 && s.from.Sub(parts[n-1].to) <= far {
+			if s.to.After(parts[n-1].to) {
+				parts[n-1].to = s.to
+			}
+			continue
 		}
-		shown += x.parts[i].to.Sub(p.from)
+		parts = append(parts, stretch{from: s.from, to: s.to})
+	}
+	return parts
+}
+
+// shown is for how long all parts are.
+func (x *axis) shown() (all time.Duration) {
+	for _, p := range x.parts {
+		all += p.to.Sub(p.from)
+	}
+	return all
+}
+
+// lay gives each part its place, and none too little to be seen.
+func (x *axis) lay() {
+	least := max(time.Second, x.shown()/60)
+	for i, p := range x.parts {
+		if p.to.Sub(p.from) < least {
+			x.parts[i].to = p.from.Add(least)
+		}
 	}
 	gap := 0.0
 	if n := len(x.parts) - 1; n > 0 {
 		gap = min(30, axisWidth*0.3/float64(n))
 	}
-	scale := (axisWidth - gap*float64(len(x.parts)-1)) / shown.Seconds()
+	scale := (axisWidth - gap*float64(len(x.parts)-1)) / x.shown().Seconds()
 	at := 0.0
 	for i := range x.parts {
 		p := &x.parts[i]
@@ -101,10 +111,8 @@ type tick struct {
 
 // ticks are marks at round times, so far apart that their labels have room.
 func (x *axis) ticks() (all []tick) {
-	shown := time.Duration(0)
-	width := 0.0
+	shown, width := x.shown(), 0.0
 	for _, p := range x.parts {
-		shown += p.to.Sub(p.from)
 		width += p.w
 	}
 	step, apart, layout := tickSteps[len(tickSteps)-1], 80.0, "15:04"

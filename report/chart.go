@@ -10,7 +10,8 @@ import (
 )
 
 // chart is the schedule as a picture: how full the windows were over time, the
-// runs, and what was waited for.
+// runs, and what was waited for. Without runs that did any of this, it is words
+// alone.
 type chart struct {
 	Kept                    bool
 	Own                     bool // a run kept to less than the limit
@@ -40,39 +41,39 @@ type (
 	}
 )
 
-// The kinds of wait, by their class in the page.
-const (
-	waitHeld   = "held"
-	waitMinute = "minute"
-	waitHour   = "hour"
-)
-
-// newChart draws the schedule; nil if nothing was sent.
+// newChart draws the schedule; nil if nothing was sent and nothing waited for.
 func newChart(a *audit) *chart {
-	b := a.schedule.drawn()
-	if len(b.own) == 0 {
+	c, b := &chart{}, a.schedule.drawn()
+	runs := a.callers()
+	if len(runs) == 0 && !slices.ContainsFunc(a.schedule.budgets, func(b budget) bool { return len(b.own) > 0 }) {
 		return nil
 	}
+	c.words(a)
+	if len(runs) == 0 {
+		return c
+	}
 	x := newAxis(a.busy())
-	c := &chart{Ticks: x.ticks(), Breaks: x.breaks()}
+	c.Ticks, c.Breaks = x.ticks(), x.breaks()
 	y := 0
-	for i := len(b.levels) - 1; i >= 0; i-- { // the longest window on top
+	for i := len(b.levels) - 1; i >= 0 && len(b.own) > 0; i-- { // the longest window on top
 		c.panel(&x, b.levels[i], &y)
 	}
 	c.RunsNameY, c.RunsY = y+14, y+22
 	c.TickY, c.DayY, c.Height = c.RunsY+48, c.RunsY+64, c.RunsY+72
-	for _, r := range a.callers() {
+	for _, r := range runs {
 		c.Runs = append(c.Runs, boxOf(&x, r.Started, endOf(r), ""))
 	}
 	c.waits(&x, a)
-	c.words(a)
 	return c
 }
 
-// callers are the runs that made calls: one that only watches for days what
-// becomes of the actions would leave no room for them.
+// callers are the runs that made calls or waited to: one that only watches for
+// days what becomes of the actions would leave no room for them.
 func (a *audit) callers() (runs []checkpoint.Run) {
 	made := runsOf(a.schedule.drawn().own)
+	for _, w := range a.waits {
+		made[w.run] = true
+	}
 	for _, r := range a.runs {
 		if made[r.ID] {
 			runs = append(runs, r)
@@ -89,13 +90,26 @@ func endOf(r checkpoint.Run) time.Time {
 	return r.Ended
 }
 
-// busy are the times that the chart shows.
+// busy are the times that the chart shows: when calls were made, and when runs,
+// holds and waits began and ended. What lasts for long in between may be cut.
 func (a *audit) busy() (all []stretch) {
+	add := func(times ...time.Time) {
+		for _, t := range times {
+			all = append(all, stretch{from: t, to: t})
+		}
+	}
 	for _, r := range a.callers() {
-		all = append(all, stretch{from: r.Started, to: endOf(r)})
+		add(r.Started, endOf(r))
 	}
 	for _, c := range a.schedule.drawn().own {
-		all = append(all, stretch{from: c.from, to: c.from})
+		add(c.from)
+	}
+	for _, h := range a.holds {
+		add(h.at, h.Until)
+	}
+	for _, w := range a.endedWaits() {
+		ends := min(time.Minute, w.to.Sub(w.from)/2) // so much of it is seen on both sides of a cut
+		all = append(all, stretch{from: w.from, to: w.from.Add(ends)}, stretch{from: w.to.Add(-ends), to: w.to})
 	}
 	return all
 }
@@ -174,92 +188,6 @@ func boxOf(x *axis, from, to time.Time, class string) box {
 	return box{X: short(a), W: short(max(1.5, b-a)), Class: class}
 }
 
-// waits finds what was waited for: the holds, which the chain tells, and the
-// pauses between two calls of a run in which a window was full.
-func (c *chart) waits(x *axis, a *audit) {
-	kinds := map[string]bool{}
-	add := func(from, to time.Time, class string) {
-		kinds[class] = true
-		w := boxOf(x, from, to, class)
-		c.Waits = append(c.Waits, w)
-	}
-	for _, p := range a.pauses() {
-		add(p.from, p.to, p.class)
-	}
-	for _, h := range a.holds {
-		add(h.at, h.Until, waitHeld)
-	}
-	for _, k := range []waitKind{{waitHeld, "hold: Defender asked to wait"}, {waitMinute, "waiting for the minute window"}, {waitHour, "waiting for the hour window"}} {
-		if kinds[k.Class] {
-			if n := len(a.schedule.drawn().levels); k.Class == waitHour && n > 1 {
-				k.Name = "waiting for the " + span(a.schedule.drawn().levels[n-1].Per) + " window"
-			} else if k.Class == waitMinute && n > 0 {
-				k.Name = "waiting for the " + span(a.schedule.drawn().levels[0].Per) + " window"
-			}
-			c.Kinds = append(c.Kinds, k)
-		}
-	}
-}
-
-// pause is a time in which a run sent nothing because a window was full.
-type pause struct {
-	from, to time.Time
-	class    string
-}
-
-// pauses finds them. A pause of less than two seconds is none.
-func (a *audit) pauses() (all []pause) {
-	s := a.schedule.drawn()
-	for i := 1; i < len(s.own); i++ {
-		from, to := s.own[i-1].from, s.own[i].from
-		if to.Sub(from) < 2*time.Second || s.own[i-1].run != s.own[i].run {
-			continue
-		}
-		for k := len(s.levels) - 1; k >= 0; k-- {
-			if s.levels[k].full(from, to) {
-				class := waitMinute
-				if k > 0 {
-					class = waitHour
-				}
-				all = append(all, pause{from, to, class})
-				break
-			}
-		}
-	}
-	return all
-}
-
-// full says whether a window held as much as it may until shortly before the
-// end of a pause: it is what was waited for.
-func (l *level) full(from, to time.Time) bool {
-	i, _ := slices.BinarySearchFunc(l.steps, to, func(s step, t time.Time) int { return s.at.Compare(t) })
-	for i--; i >= 0; i-- {
-		if l.steps[i].n >= l.limitAt(from) {
-			// It was full until the step after this one.
-			until := to
-			if i+1 < len(l.steps) {
-				until = l.steps[i+1].at
-			}
-			return until.After(from) && to.Sub(until) <= l.Per/20+2*time.Second
-		}
-		if !l.steps[i].at.After(from) {
-			return false
-		}
-	}
-	return false
-}
-
-// limitAt is what a window allowed at a moment.
-func (l *level) limitAt(t time.Time) int {
-	limit := l.Limit
-	for _, own := range l.own {
-		if !own.at.After(t) {
-			limit = own.n
-		}
-	}
-	return limit
-}
-
 // words say what the picture shows, and what of the quota it does not: the budgets
 // of the other kinds of call.
 func (c *chart) words(a *audit) {
@@ -267,6 +195,9 @@ func (c *chart) words(a *audit) {
 	calls, others := 0, 0
 	for i := range a.schedule.budgets {
 		b := &a.schedule.budgets[i]
+		if len(b.own) == 0 {
+			continue
+		}
 		calls, others = calls+len(b.own), others+len(b.others)
 		for k := range b.levels {
 			l := &b.levels[k]
@@ -275,16 +206,22 @@ func (c *chart) words(a *audit) {
 				broken = append(broken, fmt.Sprintf("%s in any %s (limit %s)", callsOfKind(l.most, b.kind), span(l.Per), thousands(l.Limit)))
 			}
 		}
-		kept = append(kept, b.words(i == 0))
+		kept = append(kept, b.words(kept == nil))
 	}
 	c.Kept = broken == nil
+	b := a.schedule.drawn()
+	if calls == 0 {
+		c.Verdict = "No call was sent. This is what the runs waited for."
+		return
+	}
 	c.Verdict = fmt.Sprintf("The quota was kept: never more than %s.", strings.Join(kept, "; nor than "))
 	if !c.Kept {
 		c.Verdict = fmt.Sprintf("The quota may have been exceeded: up to %s, by the clock of this machine.", enumerate(broken))
 	}
-	b := a.schedule.drawn()
-	c.Describe = fmt.Sprintf("%s from %s to %s. Up to %s. %s, %s.", callsOfKind(len(b.own), b.kind), human(b.own[0].from), human(b.own[len(b.own)-1].from),
-		b.words(true), plural(len(a.callers()), "run"), plural(len(a.holds), "hold"))
+	if n := len(b.own); n > 0 {
+		c.Describe = fmt.Sprintf("%s from %s to %s. Up to %s. ", callsOfKind(n, b.kind), human(b.own[0].from), human(b.own[n-1].from), b.words(true))
+	}
+	c.Describe += fmt.Sprintf("%s, %s, %s.", plural(len(a.callers()), "run"), plural(len(a.holds), "hold"), plural(len(a.waits), "wait"))
 	drawn, budgets := "The chart shows the offboard calls; ", "each kind of call has a budget of its own"
 	if b.kind == allKinds {
 		drawn, budgets = "", "all kinds of call are counted together, as --shared-budget says"

@@ -30,10 +30,14 @@ func paced(w *world, devices int, nights ...int) {
 			for range calls {
 				device++
 				w.wait(time.Duration(20+rng.IntN(200)) * time.Millisecond)
+				from, why := w.now, ""
 				for _, l := range documented {
 					if k := len(history) - l.Limit; k >= 0 && w.now.Before(history[k].Add(l.Held())) {
-						w.now = history[k].Add(l.Held())
+						w.now, why = history[k].Add(l.Held()), span(l.Per)+" window"
 					}
+				}
+				if err := w.waitedIn(tx, batch.WaitedForWindow, why, from); err != nil {
+					return err
 				}
 				a := mixed(device, rng)
 				if err := w.callIn(tx, int64(device), a); err != nil {
@@ -84,6 +88,22 @@ func mixed(n int, rng *rand.Rand) answer {
 	a := accepted(n)
 	a.after = after
 	return a
+}
+
+// waitedIn writes a wait that is over by now, as a run does that has waited for
+// two seconds.
+func (w *world) waitedIn(tx *checkpoint.Tx, kind, why string, from time.Time) error {
+	if w.now.Sub(from) < 2*time.Second {
+		return nil
+	}
+	for _, e := range []checkpoint.Event{{At: from.Add(2 * time.Second), Wait: &checkpoint.Wait{Kind: kind, Why: why, Since: from, Until: w.now}},
+		{At: w.now, Wait: &checkpoint.Wait{}}} {
+		e.Kind, e.Run = "wait", w.run
+		if _, err := tx.Append(w.batch, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // callIn is call within a transaction.

@@ -79,6 +79,19 @@ func TestPageOfClosedBatch(t *testing.T) {
 	}
 }
 
+// A page of many devices has up to 2,000 of those that were not accepted as they
+// are, and no more.
+func TestPageStaticRows(t *testing.T) {
+	for _, tt := range []struct{ devices, want int }{{inDocument, inDocument}, {inDocument + 1, inDocument}, {inDocument + 100, inDocument}} {
+		w := newWorld(t)
+		w.newBatch("b", false)
+		w.lines(listed(tt.devices)...)
+		if got := strings.Count(string(read(t, pageOf(t, w))), "<tr data-status="); got != tt.want {
+			t.Errorf("the page of %d devices, all pending, has %d rows; want %d", tt.devices, got, tt.want)
+		}
+	}
+}
+
 // What is accepted is told by what became of its actions since.
 func TestPageOfFates(t *testing.T) {
 	const before = "Defender recorded a machine action. "

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // labels are the settings in the order in which a page tells them, the guards
@@ -69,7 +70,7 @@ func settingRows(options string) (rows []fact) {
 			continue
 		}
 		text := settingText(v)
-		if text == "" || text == l[2] {
+		if text == "" || text == spoken(l[2]) {
 			text = "none"
 		}
 		rows = append(rows, fact{l[1], visible(text), false})
@@ -86,7 +87,7 @@ func settingText(v any) string {
 	case nil:
 		return ""
 	case string:
-		return v
+		return spoken(v)
 	case bool:
 		if v {
 			return "yes"
@@ -108,4 +109,17 @@ func settingText(v any) string {
 		}
 	}
 	return fmt.Sprint(v)
+}
+
+// spoken is a text with the lengths of time in it as people write them, where that
+// says all of it: those of settings are as Go writes them.
+func spoken(text string) string {
+	words := strings.Split(text, " ")
+	for i, word := range words {
+		d, err := time.ParseDuration(word)
+		if err == nil && d >= time.Second && d%time.Second == 0 && (d < time.Hour || d%time.Minute == 0) && (d < 24*time.Hour || d%time.Hour == 0) {
+			words[i] = lasting(d)
+		}
+	}
+	return strings.Join(words, " ")
 }

@@ -19,6 +19,9 @@ func TestSettingRows(t *testing.T) {
 		{"all of it", `{"maxDevices":1000000,"maxPercent":12.5,"protect":[{"file":"a.txt","patterns":1,"sha256":"ab"},{"file":"b\u202e","patterns":2,"sha256":"cd"}],"retry":["refused","failed"],"again":true}`,
 			[]fact{{"Devices, at most", "1000000", false}, {"Percent of the inventory, at most", "12.5", false},
 				{"Protected", "a.txt (1 pattern, SHA-256 ab), b[U+202E] (2 patterns, SHA-256 cd)", false}, {"Taken up again", "refused, failed", false}, {"Accepted devices again", "yes", false}}},
+		{"times", `{"windows":["100 in 1m0s","1500 in 1h0m0s"],"timeout":"1m30s","settleWait":"500ms","maxOutage":"1h0m30s","hours":"22:00-06:00 Europe/Berlin"}`,
+			[]fact{{"Calls, at most", "100 in 1\u00a0min, 1500 in 1\u00a0h", false}, {"Allowed hours", "22:00-06:00 Europe/Berlin", false},
+				{"Time-out of a call", "1\u00a0min 30\u00a0s", false}, {"An action may stay invisible for", "500ms", false}, {"Stopped by an outage of", "1h0m30s", false}}},
 		{"of a later program", `{"zeal":{"odd":1},"workers":20}`, []fact{{"Calls in flight, at most", "20", false}, {"zeal", "map[odd:1]", false}}},
 		{"damaged", `{`, nil},
 	} {

@@ -26,6 +26,7 @@ type Event struct {
 	Intent  *Intent      `json:"intent,omitempty"`
 	Outcome []Outcome    `json:"outcome,omitempty"`
 	Hold    *HoldSet     `json:"hold,omitempty"`
+	Wait    *Wait        `json:"wait,omitempty"`
 }
 
 // NewBatch is the first event of a chain.
@@ -137,6 +138,15 @@ type HoldSet struct {
 	Kind  string    `json:"call"`
 	Until time.Time `json:"until"`
 	Why   string    `json:"why"`
+}
+
+// Wait says that a run sends nothing for now. One of no kind says that the wait
+// is over. No table has it: it is for those who read the chain.
+type Wait struct {
+	Kind  string    `json:"wait,omitempty"`
+	Why   string    `json:"why,omitempty"`
+	Since time.Time `json:"since,omitzero"`
+	Until time.Time `json:"until,omitzero"` // zero: nobody knew
 }
 
 // encode gives the canonical form of an event, which is what is hashed: the
