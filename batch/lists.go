@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"mde-offboard/batch/checkpoint"
 	"mde-offboard/batch/input"
 )
 
@@ -223,6 +224,7 @@ func keep(ctx context.Context, path, name string, stdin io.Reader) error {
 	if err != nil {
 		return err
 	}
+	checkpoint.MakePrivate(path)
 	// After a reader that was left behind has its file closed under it, it can
 	// write no more.
 	err = Unless(ctx, func() error {

@@ -78,7 +78,13 @@ func (s *Store) open() error {
 	if err := s.sweep(); err != nil {
 		return err
 	}
-	return s.connect()
+	if err := s.connect(); err != nil {
+		return err
+	}
+	for _, beside := range []string{"-wal", "-shm"} { // which SQLite makes, as its directory has it
+		makeLike(s.path+beside, s.path)
+	}
+	return nil
 }
 
 // applicationID marks our databases: "MDOf" in the file's header.
@@ -126,6 +132,7 @@ func create(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
+	MakePrivate(fresh)
 	// Without a log: what is committed is in the file that is moved.
 	db, err := sql.Open("sqlite", dsn(fresh, "_txlock=immediate", "_pragma=journal_mode(DELETE)", fmt.Sprintf("_pragma=application_id(%d)", applicationID)))
 	if err != nil {

@@ -7,9 +7,24 @@ import (
 	"runtime"
 )
 
-// WriteFile writes a file of mode 0600 beside path and moves it there when it
-// is whole and on the disk: a reader sees the old content or the new.
-func WriteFile(path string, fill func(io.Writer) error) (err error) {
+// WriteFile writes a file for this user alone beside path and moves it there when
+// it is whole and on the disk: a reader sees the old content or the new.
+func WriteFile(path string, fill func(io.Writer) error) error {
+	return writeFile(path, fill, func(f *os.File) error { // made with mode 0600
+		if !makeLike(f.Name(), path) {
+			MakePrivate(f.Name())
+		}
+		return nil
+	})
+}
+
+// WritePublic is WriteFile for a file that others may read, where its directory
+// lets them.
+func WritePublic(path string, fill func(io.Writer) error) error {
+	return writeFile(path, fill, func(f *os.File) error { return f.Chmod(0o644) })
+}
+
+func writeFile(path string, fill func(io.Writer) error, give func(*os.File) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
@@ -20,6 +35,9 @@ func WriteFile(path string, fill func(io.Writer) error) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
+	if err := give(f); err != nil { // before there is anything in it
+		return err
+	}
 	if err := fill(f); err != nil {
 		return err
 	}

@@ -104,9 +104,13 @@ func (a *app) logFlags(args []string) globals {
 func (a *app) logWriter(level slog.Level) (io.Writer, error) {
 	switch {
 	case a.global.logFile != "":
+		_, there := os.Stat(a.global.logFile)
 		f, err := os.OpenFile(a.global.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
 			return nil, usage{fmt.Errorf("--log-file: %w\nhint: name a file in a folder that is there and may be written to", err)}
+		}
+		if there != nil {
+			checkpoint.MakePrivate(a.global.logFile)
 		}
 		return &lumberjack.Logger{Filename: a.global.logFile, MaxSize: logMegabytes, MaxBackups: logOldFiles}, f.Close()
 	case a.global.logFormat == "json":

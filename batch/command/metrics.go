@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -127,12 +126,7 @@ func (a *app) tenantOf(j *job) string {
 // write replaces the file; a code below zero is that of a run at work.
 func (m *metrics) write(code int) {
 	m.wrote = time.Now()
-	err := checkpoint.WriteFile(m.path, func(w io.Writer) error {
-		if f, ok := w.(*os.File); ok { // the collector is another user
-			if err := f.Chmod(0o644); err != nil {
-				return err
-			}
-		}
+	err := checkpoint.WritePublic(m.path, func(w io.Writer) error { // the collector is another user
 		_, err := io.WriteString(w, m.figures(code))
 		return err
 	})

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -118,6 +119,24 @@ func (n *notice) body(format string) ([]byte, error) {
 		shape = n.slack()
 	}
 	return json.Marshal(shape)
+}
+
+// findWebhook says where to post, as the flags have it or the file that they name.
+func (w *watchers) findWebhook() error {
+	if w.notifyFile != "" {
+		if w.notifyURL != "" {
+			return errors.New("--notify and --notify-file both say where to post: give one of them")
+		}
+		text, err := os.ReadFile(w.notifyFile)
+		if err != nil {
+			return fmt.Errorf("--notify-file: %w", err)
+		}
+		// As Windows' editors leave it. An empty one would mean: nowhere.
+		if w.notifyURL = strings.TrimSpace(strings.TrimPrefix(string(text), "\ufeff")); w.notifyURL == "" {
+			return fmt.Errorf("--notify-file %s: %w", w.notifyFile, errEmpty)
+		}
+	}
+	return checkNotify(w.notifyURL, w.notifyFormat)
 }
 
 // checkNotify says what is wrong with where to post, without naming it: who

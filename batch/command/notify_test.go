@@ -6,7 +6,9 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -92,6 +94,37 @@ func TestCheckNotify(t *testing.T) {
 		if (err == nil) != tt.ok || strings.Contains(errorText(err), "secret") {
 			t.Errorf("%s: checkNotify(%q, %q) = %v; want ok %v, and the URL not named", tt.reason, tt.url, tt.format, err, tt.ok)
 		}
+	}
+}
+
+// TestFindWebhook takes the URL from where it is, and says nothing of it.
+func TestFindWebhook(t *testing.T) {
+	const url = "https://hooks.example/very-secret"
+	for _, tt := range []struct {
+		reason, flag, file string
+		ok                 bool
+	}{
+		{"on the command line", url, "", true},
+		{"in a file", "", url, true},
+		{"in a file of Notepad's", "", "\ufeff" + url + "\r\n", true},
+		{"in both", url, url, false},
+		{"in a file that is empty", "", "\n", false},
+		{"in a file with something else", "", "http://hooks.example/very-secret", false},
+	} {
+		w := &watchers{notifyURL: tt.flag, notifyFormat: notifyPlain}
+		if tt.file != "" {
+			w.notifyFile = filepath.Join(t.TempDir(), "notify")
+			if err := os.WriteFile(w.notifyFile, []byte(tt.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := w.findWebhook()
+		if (err == nil) != tt.ok || err == nil && w.notifyURL != url || err != nil && strings.Contains(err.Error(), "very-secret") {
+			t.Errorf("%s: findWebhook = %v, %q; want ok %v, and the URL not named", tt.reason, err, w.notifyURL, tt.ok)
+		}
+	}
+	if err := (&watchers{notifyFile: filepath.Join(t.TempDir(), "none"), notifyFormat: notifyPlain}).findWebhook(); err == nil {
+		t.Error("a file that is not there is taken for no webhook")
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 type watchers struct {
 	metricsFile  string
 	notifyURL    string
+	notifyFile   string
 	notifyFormat string
 	retention    days
 
@@ -42,13 +43,14 @@ type ended struct {
 func (w *watchers) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&w.metricsFile, "metrics-file", "", "write figures to `FILE` in Prometheus' text format, every 15 s and at the end")
 	f.StringVar(&w.notifyURL, "notify", "", "post how the run ended as JSON to `URL`, unless there was nothing to do; better given as MDE_OFFBOARD_NOTIFY, as the URL of a webhook is a secret")
+	f.StringVar(&w.notifyFile, "notify-file", "", "take the URL of --notify from `FILE`, for where others can read the environment")
 	f.StringVar(&w.notifyFormat, "notify-format", notifyPlain, "`SHAPE` of what is posted: plain, teams or slack")
 	f.Var(&w.retention, "retention", "forget batches of the tenant that nobody has touched for `D`, such as 90d; their reports are kept beside the checkpoint, in forgotten (default: never)")
 }
 
 // watched runs a job and tells those who are not there how it ended.
 func (a *app) watched(j *job, args []string) (err error) {
-	if err := checkNotify(j.notifyURL, j.notifyFormat); err != nil {
+	if err := j.findWebhook(); err != nil {
 		return usage{err}
 	}
 	j.end.began = time.Now()
