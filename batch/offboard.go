@@ -22,7 +22,7 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 	reserved := sync.OnceFunc(func() { r.opened.Add(-1) })
 	defer reserved()
 	gate := func(ctx context.Context, previous *defender.Exchange) error {
-		w.sent, w.jumps = r.clock.Now(), r.clock.Jumps()
+		w.sent = r.clock.Now()
 		defer reserved()
 		return a.gate(ctx, previous)
 	}

@@ -21,7 +21,7 @@ func (r *Runner) probe() {
 // launched and landed count the calls of the epoch.
 func (r *Runner) launched(w *work) {
 	r.calls++
-	w.epoch, w.began = r.epoch, r.calls
+	w.epoch, w.began, w.jumps = r.epoch, r.calls, r.jumps
 	r.unsuspect(w)
 	r.asking++
 }

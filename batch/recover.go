@@ -79,8 +79,12 @@ func (s *Session) recover(ctx context.Context, batch int64, mine func(checkpoint
 			e := checkpoint.Event{Kind: "recover", At: now, Run: a.Run,
 				Outcome: []checkpoint.Outcome{{Attempt: a.ID, Over: over, Outcome: outcomeDied}}}
 			if t, ok := tasks[a.N]; ok && t.Status == checkpoint.Sending && t.Attempt == a.ID {
-				e.Tasks = []checkpoint.TaskChange{{N: a.N, Status: checkpoint.InDoubt, Reason: ptr("the runner stopped before the answer was known"),
-					Attempts: ptr(t.Attempts + 1), DoubtSince: ptr(a.Reserved), DoubtUntil: &over}}
+				c := checkpoint.TaskChange{N: a.N, Status: checkpoint.InDoubt, Reason: ptr("the runner stopped before the answer was known"),
+					Attempts: ptr(t.Attempts + 1), DoubtUntil: &over}
+				if t.DoubtUntil.IsZero() { // else an earlier call of it is still looked for
+					c.DoubtSince = ptr(a.Reserved)
+				}
+				e.Tasks = []checkpoint.TaskChange{c}
 			}
 			if _, err := tx.Append(batch, e); err != nil {
 				return err

@@ -303,13 +303,13 @@ func (r *Runner) load(ctx context.Context) error {
 		}
 		acknowledged := lastGuard(runs)
 		outcomes := map[int64]string{} // of attempts since
-		offsets := offsetsAt(attempts)
 		taken := map[int64]int64{}
 		for i := range tasks {
 			if tasks[i].Taken > 0 {
 				taken[tasks[i].N] = tasks[i].Taken
 			}
 		}
+		offsets := offsetsAt(attempts, taken)
 		tags, requests := map[int64][]string{}, map[int64]int{}
 		for _, a := range attempts {
 			if a.N != 0 && a.Kind == CallOffboard {
@@ -336,10 +336,7 @@ func (r *Runner) load(ctx context.Context) error {
 			if t.NotBefore.After(now.Add(longestWait)) { // by a clock that was set since
 				t.NotBefore = now
 			}
-			w := &work{Task: t, tags: tags[t.N], requests: requests[t.N], counted: t.Status, jumps: r.jumps}
-			if o, ok := offsets[t.Attempt]; ok {
-				w.offset = &o
-			}
+			w := &work{Task: t, tags: tags[t.N], requests: requests[t.N], counted: t.Status, jumps: r.jumps, offset: offsets[t.N]}
 			switch {
 			case t.Status == checkpoint.Pending && r.opt.Canary > 0 && len(r.ready)+len(r.later) == r.opt.Canary:
 			case t.Status == checkpoint.Pending && !t.NotBefore.IsZero():

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"slices"
 	"time"
 
 	"mde-offboard/batch/checkpoint"
@@ -39,24 +40,28 @@ func (c *caller) serverTime(t time.Time) time.Time {
 	return t.Add(o.low)
 }
 
-// offsetsAt maps each attempt of a batch to the offset that was known when it
-// was reserved.
-func offsetsAt(attempts []checkpoint.Attempt) map[int64]offset {
-	at := map[int64]offset{}
-	var last offset
-	known := false
+// offsetsAt maps each task to the offset that was known when its calls were
+// reserved, those up to the event taken left out; nil if it was not always
+// known, or not always the same.
+func offsetsAt(attempts []checkpoint.Attempt, taken map[int64]int64) map[int64]*offset {
+	at := map[int64]*offset{}
+	var last *offset
 	for _, a := range attempts {
-		if known {
-			at[a.ID] = last
+		if a.N != 0 && a.Kind == CallOffboard && a.ID > taken[a.N] {
+			if was, ok := at[a.N]; ok && (was == nil || last == nil || !was.agrees(*last)) {
+				at[a.N] = nil
+			} else {
+				at[a.N] = last
+			}
 		}
 		if a.Date.IsZero() {
 			continue
 		}
 		o := offset{low: a.Date.Sub(a.Over), high: a.Date.Add(time.Second).Sub(a.Reserved)}
-		if known && o.agrees(last) {
-			o = o.both(last)
+		if last != nil && o.agrees(*last) {
+			o = o.both(*last)
 		}
-		last, known = o, true
+		last = &o
 	}
 	return at
 }
@@ -79,8 +84,11 @@ func (r *Runner) noticeJump() {
 	for _, w := range r.doubt {
 		r.distrust(w, now)
 	}
-	for _, w := range r.later { // a wait of seconds, for politeness
-		w.NotBefore = now
+	for _, w := range r.ready { // which may have been in doubt
+		w.DoubtSince = time.Time{}
+	}
+	for _, w := range r.later {
+		w.DoubtSince, w.NotBefore = time.Time{}, now // a wait of seconds, for politeness
 	}
 	r.out.until = now
 }
@@ -90,9 +98,15 @@ func (r *Runner) noticeJump() {
 // the one that it was.
 func (r *Runner) distrustFormer() {
 	now, here := r.clock.Now(), r.offset.Load()
+	set := func(w *work) bool { return here == nil || w.offset == nil || !w.offset.agrees(*here) }
 	for _, w := range r.doubt {
-		if here == nil || w.offset == nil || !w.offset.agrees(*here) {
+		if set(w) {
 			r.distrust(w, now)
+		}
+	}
+	for _, w := range slices.Concat(r.ready, r.later) { // which may have been in doubt
+		if set(w) {
+			w.DoubtSince = time.Time{}
 		}
 	}
 }

@@ -134,7 +134,7 @@ func (w *world) crash(ids []string, n int64) {
 
 // copyCheckpoint copies what is committed.
 func copyCheckpoint(from, to string) error {
-	db, err := sql.Open("sqlite", "file:"+from)
+	db, err := sql.Open("sqlite", "file:"+from+"?_pragma=busy_timeout(10000)") // the runner may be writing
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ type work struct {
 	held     time.Time         // since when another batch has its device in flight
 	requests int               // HTTP requests so far, those of earlier runs included
 	sent     time.Time         // when the call under way was reserved
-	jumps    int               // of the clock, until then
-	offset   *offset           // that was known when the call of a former run was reserved
+	jumps    int               // of the clock that were noticed when the call was launched
+	offset   *offset           // that was known when calls of former runs were reserved; nil: none, or not one
 	epoch    int               // of the run, when its call began
 	began    int               // which call of the run it was
 	suspect  bool              // turned away, and nobody who was called since is known to be answered
@@ -31,9 +31,11 @@ type work struct {
 	answer   string            // when it was turned away last
 }
 
-// since is when the oldest call was reserved whose effect is not known.
+// since is when the oldest call was reserved whose effect is not known, or was
+// not: reads may lag for longer than is waited for, and what an earlier call made
+// is looked for with every later one. Zero: no clock says when that was.
 func (w *work) since(now time.Time) time.Time {
-	if w.Status == checkpoint.InDoubt && !w.DoubtSince.IsZero() {
+	if !w.DoubtUntil.IsZero() {
 		return w.DoubtSince
 	}
 	if !w.sent.IsZero() && w.sent.Before(now) { // else the clock was set back meanwhile

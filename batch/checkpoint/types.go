@@ -107,8 +107,8 @@ type Task struct {
 	Attempts           int // those that were spent
 	Tries404           int
 	NotBefore          time.Time
-	DoubtSince         time.Time // when the call in doubt was reserved
-	DoubtUntil         time.Time // last moment at which it can take effect
+	DoubtSince         time.Time // when the oldest call was reserved that is or was in doubt since the task was taken up
+	DoubtUntil         time.Time // last moment at which the last of them can take effect; zero: there is none
 	Attempt            int64     // the last one
 	Taken              int64     // the last event before it was taken up again: attempts up to it are of an earlier round
 	Action             Action

@@ -1,0 +1,97 @@
+package batch
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/simulator"
+)
+
+// TestFirstCallSeenLate: where reads lag for longer than the settle wait, what the
+// first call has made shows only while a later one is in doubt, and is found then.
+func TestFirstCallSeenLate(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		lag    time.Duration
+		most   int // attempts that are allowed
+		others int // devices, called before it is called again
+		play   func(*world, *clocks, []string)
+		calls  int // of the first device
+		why    string
+	}{
+		{name: "the second call is lost", lag: 10 * time.Minute, most: 5, calls: 2, why: "the look begins at the first call"},
+		{name: "the third call is lost", lag: 16 * time.Minute, most: 5, calls: 3, why: "the look begins at the first call still"},
+		{name: "attempts used up", lag: 10 * time.Minute, most: 2, calls: 2, why: "it is not failed if the first call has an action"},
+		{name: "the runner is killed in the second call", lag: 10 * time.Minute, most: 2, calls: 2,
+			play: func(w *world, _ *clocks, ids []string) { w.crash(ids, 2) }, why: "the checkpoint knows of both"},
+		{name: "the clock is set back while the device waits", lag: 10 * time.Minute, most: 5, calls: 2,
+			play: func(_ *world, c *clocks, _ []string) { time.AfterFunc(afterSettle, func() { c.turn(-time.Hour) }) },
+			why:  "the first call seems to be yet to come"},
+		{name: "the clock is set back while the quota is used up", lag: 20 * time.Minute, most: 5, calls: 2, others: 29,
+			play: func(_ *world, c *clocks, _ []string) {
+				time.AfterFunc(afterSettle+time.Minute, func() { c.turn(-time.Hour) })
+			},
+			why: "the device waits as those do that were never called"},
+		{name: "the clock is set back when the second call is reserved", lag: 10 * time.Minute, most: 5, calls: 2,
+			play: func(w *world, c *clocks, _ []string) {
+				w.atPost(2, func() { time.Sleep(5 * time.Second) }) // until it knows
+				start, turned := time.Now(), false
+				c.read = func(int64) {
+					if !turned && time.Since(start) > afterSettle && strings.Contains(string(debug.Stack()), ".(*Runner).offboard(") {
+						turned = true
+						c.turn(-time.Hour)
+					}
+				}
+			}, why: "the run has called it before it knew"},
+		{name: "the clock is set back between runs", lag: 10 * time.Minute, most: 5, calls: 2,
+			play: setBackPending, why: "the first call seems to be yet to come"},
+		{name: "the clock is set back between runs, and the next one is killed", lag: 10 * time.Minute, most: 5, calls: 2,
+			play: func(w *world, c *clocks, ids []string) {
+				setBackPending(w, c, ids)
+				w.crash(ids, 1)
+			}, why: "the last call is of the clock as it is, and the first is not"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				faults := fmt.Sprintf("lost-after@1,lost-before@%d,lost-before@%d", tt.others+2, tt.others+3)
+				w, c := clockWorld(t, simulator.Options{Faults: faults, Lag: tt.lag, Repeat: simulator.RepeatSecond})
+				w.opt.MaxAttempts, w.opt.Workers = tt.most, 1
+				ids := devices(1 + tt.others)
+				if tt.play != nil {
+					tt.play(w, c, ids)
+				}
+				end := w.run(ids)
+				b := w.judge(end, false)
+				task := end.tasks[0]
+				if task.Status != checkpoint.Accepted || task.Reason != "found by its tag" || end.code != CodeDone {
+					t.Errorf("run = %s (%s), code %d (%v); want accepted (found by its tag), 0: %s", task.Status, task.Reason, end.code, end.stop, tt.why)
+				}
+				if n := posts(b, ids[0]); n != tt.calls || task.Attempts != tt.calls {
+					t.Errorf("%d calls, %d attempts; want %d: %s", n, task.Attempts, tt.calls, tt.why)
+				}
+			})
+		})
+	}
+}
+
+// afterSettle is when, counted from a first call that is in doubt at once, the
+// device has been found to have no action, and waits to be called again.
+const afterSettle = 6*time.Minute + time.Second
+
+// setBackPending ends a run then, and sets the clock back before the next.
+func setBackPending(w *world, c *clocks, ids []string) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), afterSettle)
+	defer cancel()
+	if end, err := w.tryRun(ctx, ids); err != nil || end.tasks[0].Status != checkpoint.Pending {
+		w.t.Fatalf("the first run left %v, %v; want the device pending", end.counts, err)
+	}
+	c.turn(-time.Hour)
+	w.clock = &Clock{Wall: c.wall}
+}
