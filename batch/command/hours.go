@@ -32,13 +32,12 @@ func (h *hours) addFlags(f *pflag.FlagSet) {
 }
 
 func (h *hours) addTimezone(f *pflag.FlagSet, of string) {
-	h.timezone = "local"
-	f.Var((*notEmpty)(&h.timezone), "timezone", "`ZONE` of "+of+", such as Europe/Madrid")
+	f.StringVar(&h.timezone, "timezone", "local", "`ZONE` of "+of+", such as Europe/Madrid")
 }
 
 // addEndFlags registers the flags that end a run by the clock.
 func (h *hours) addEndFlags(f *pflag.FlagSet) {
-	f.Var((*notEmpty)(&h.until), "until", "begin no call from this `TIME` on, such as 06:00: the next time that the clock of --timezone shows it")
+	f.StringVar(&h.until, "until", "", "begin no call from this `TIME` on, such as 06:00: the next time that the clock of --timezone shows it")
 	f.DurationVar(&h.length, "for", 0, "begin no call after the run has lasted `D`, such as 8h (default: no end)")
 }
 

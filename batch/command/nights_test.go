@@ -32,7 +32,7 @@ func TestHoursOfARun(t *testing.T) {
 	closed := []string{"--between", elsewhen(), "--timezone", "UTC"}
 
 	code, out := exit(t, r.command(quickRun("list.csv", "--between", "")...))
-	want(t, "a run in hours that are empty", code, out, 2, "--between", "nothing is given")
+	want(t, "a run in hours that are empty", code, out, 2, "--between: it is empty")
 	for _, name := range []string{"MDE_OFFBOARD_BETWEEN", "MDE_OFFBOARD_LIMIT"} {
 		code, out = exit(t, cmdWith(r.command(quickRun("list.csv")...), name+"="))
 		want(t, "a run with "+name+" set and empty", code, out, 2, name+": it is empty")

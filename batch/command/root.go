@@ -170,19 +170,23 @@ var guarded = map[string]bool{
 	"max-percent": true, "protect": true, "max-failures": true, "canary": true, "recently-seen": true, "help": true, "version": true,
 }
 
-// bounds are the flags that say when a run calls and how much. A variable for one
-// of them that is set and empty is a mistake, as an empty flag is: to heed it as
-// none would be to call at any hour.
-var bounds = map[string]bool{"between": true, "timezone": true, "until": true, "for": true, "limit": true}
+// bounds are the flags that say when a command calls, how much and for which
+// devices. A variable for one of them that is set and empty is a mistake, as an
+// empty flag is: to heed it as none would be to call at any hour.
+var bounds = map[string]bool{"between": true, "timezone": true, "until": true, "for": true, "limit": true, "only": true}
 
 // fromEnvironment sets the flags that were not given from MDE_OFFBOARD_…, and
-// says which of these it does not heed.
+// says which of these it does not heed. One that was given, here or there, must
+// not be empty.
 func (a *app) fromEnvironment(flags *pflag.FlagSet) (ignored []string, err error) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := variable(f.Name)
 		value := a.Getenv(name)
 		switch {
-		case f.Changed || err != nil:
+		case err != nil:
+		case f.Changed && isEmpty(f):
+			err = usage{fmt.Errorf("--%s: %w", f.Name, errEmpty)}
+		case f.Changed:
 		case value == "" && bounds[f.Name] && a.isSet(name):
 			err = usage{fmt.Errorf("%s: %w", name, errEmpty)}
 		case value == "":
@@ -191,6 +195,8 @@ func (a *app) fromEnvironment(flags *pflag.FlagSet) (ignored []string, err error
 		default:
 			if e := flags.Set(f.Name, value); e != nil {
 				err = usage{badValue(e, name)}
+			} else if isEmpty(f) {
+				err = usage{fmt.Errorf("%s: %w", name, errEmpty)}
 			}
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,8 +27,8 @@ func called(t *testing.T, env []string, args ...string) (code int, stdout, stder
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // what is at work ends at once
-	code = Main(Env{Stdin: strings.NewReader(""), Stdout: files[0], Stderr: files[1], Getenv: variables(append(env, "XDG_STATE_HOME", dir)...), Home: dir,
-		Context: ctx, Hard: ctx, Last: ctx}, args)
+	code = Main(Env{Stdin: strings.NewReader(""), Stdout: files[0], Stderr: files[1], Getenv: variables(append(env, "XDG_STATE_HOME", dir)...),
+		LookupEnv: func(name string) (string, bool) { return "", slices.Contains(env, name) }, Home: dir, Context: ctx, Hard: ctx, Last: ctx}, args)
 	return code, fileText(t, files[0].Name()), fileText(t, files[1].Name())
 }
 
@@ -85,6 +86,16 @@ func TestWrongUsage(t *testing.T) {
 		{"a shell that is not there", nil, "completion bash2", `completion: "bash2" is one argument too many`},
 		{"a log in no folder", nil, "status --log-file nofolder/x.log", "--log-file: open nofolder/x.log: "},
 		{"a log that is a folder", nil, "status --log-file .", "--log-file: open .: "},
+		{"a cancel of no devices, not of the whole batch", nil, "cancel fleet --yes --only=", "--only: it is empty"},
+		{"one of a list that is not named", nil, "cancel fleet --yes --only keep.csv,", "--only: it is empty"},
+		{"the same by a variable", []string{"MDE_OFFBOARD_ONLY", ""}, "cancel fleet --yes", "MDE_OFFBOARD_ONLY: it is empty"},
+		{"a variable with lists and no name in it", []string{"MDE_OFFBOARD_ONLY", " , "}, "cancel fleet --yes", "MDE_OFFBOARD_ONLY: it is empty"},
+		{"a guard without its file", nil, "run fleet.csv --yes --protect=", "--protect: it is empty"},
+		{"a plan without its digest", nil, "run fleet.csv --plan=", "--plan: it is empty"},
+		{"an endpoint that would be Defender's", nil, "run fleet.csv --endpoint=", "--endpoint: it is empty"},
+		{"a checkpoint that would be the user's", nil, "run fleet.csv --checkpoint=", "--checkpoint: it is empty"},
+		{"a check against no key", nil, "verify fleet.report --key=", "--key: it is empty"},
+		{"an end that is blank", []string{"MDE_OFFBOARD_UNTIL", " "}, "run fleet.csv", "MDE_OFFBOARD_UNTIL: it is empty"},
 		{"a variable that is no number", []string{"MDE_OFFBOARD_PER_MINUTE", "abc", "MDE_OFFBOARD_LOG_FILE", "x.log"}, "run fleet.csv",
 			`MDE_OFFBOARD_PER_MINUTE "abc" is not a whole number`},
 	} {

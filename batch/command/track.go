@@ -42,7 +42,7 @@ cancelled or are missing, and 4 if some are open.`,
 	t.connection.addFlags(f)
 	f.DurationVar(&t.Every, "every", time.Minute, "look again after `D`, and less often as the actions grow older")
 	f.BoolVar(&t.UntilFinal, "until-final", false, "look again until every action is final")
-	f.Var((*notEmpty)(&t.until), "until", "look again until this `TIME`, such as 06:00: the next time that the clock of --timezone shows it")
+	f.StringVar(&t.until, "until", "", "look again until this `TIME`, such as 06:00: the next time that the clock of --timezone shows it")
 	f.DurationVar(&t.length, "for", 0, "look again for `D`, such as 8h (default: no end)")
 	t.addTimezone(f, "--until")
 	f.BoolVar(&t.Inventory, "inventory", false, "at the end, keep what the inventory says of each device: health, last seen")

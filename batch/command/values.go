@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/spf13/pflag"
 
 	"mde-offboard/batch"
 )
@@ -60,24 +63,17 @@ func (t *threshold) Set(s string) error {
 // Type names the value in the help.
 func (t *threshold) Type() string { return "threshold" }
 
-// notEmpty is a flag for text that says when calls are allowed or when a run ends.
-// A script gives it empty when it takes it from a variable that is not set, and
-// must not do without the rule then.
-type notEmpty string
-
-// String is the value as it is given on the command line.
-func (n *notEmpty) String() string { return string(*n) }
-
-// Set takes any text but an empty one; whoever uses it judges it.
-func (n *notEmpty) Set(s string) error {
-	if strings.TrimSpace(s) == "" {
-		return errEmpty
+// isEmpty says whether a flag has got nothing for its value, or a list with nothing
+// in one of its places. A script gives it so when it takes it from a variable that
+// is not set. To heed it as left out would be to cancel a whole batch for --only, or
+// to do without a guard.
+func isEmpty(f *pflag.Flag) bool {
+	blank := func(s string) bool { return strings.TrimSpace(s) == "" }
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		all := list.GetSlice()
+		return len(all) == 0 || slices.ContainsFunc(all, blank)
 	}
-	*n = notEmpty(s)
-	return nil
+	return f.Value.Type() == "string" && blank(f.Value.String())
 }
-
-// Type names the value in the help.
-func (n *notEmpty) Type() string { return "string" }
 
 var errEmpty = errors.New("it is empty; leave it out, or say what it is")
