@@ -383,3 +383,59 @@ func TestWhatCannotBeWrittenAsItIs(t *testing.T) {
 	s.mustAppend(t, batch, e)
 	s.mustVerify(t)
 }
+
+// TestAsOf: at each of its events a batch is what a checkpoint would be that had
+// ended there, and a chain that is not whole is none.
+func TestAsOf(t *testing.T) {
+	s := sample(t, temp(t))
+	asOf := func(r Reader, seq int64) error {
+		b, err := r.Batch(2)
+		if err != nil {
+			return err
+		}
+		return r.AsOf(b, seq, func(then Reader) error {
+			b, err := then.Batch(2)
+			if err != nil || b.Events != seq {
+				return fmt.Errorf("%d events: %w", b.Events, err)
+			}
+			same, err := r.Continues(b)
+			if err != nil || !same {
+				return fmt.Errorf("the chain goes on from it: %v: %w", same, err)
+			}
+			return then.verify(2)
+		})
+	}
+	all := int64(0)
+	if err := s.View(t.Context(), func(r Reader) error {
+		b, err := r.Batch(2)
+		for all = b.Events; err == nil && all > 0; all-- {
+			err = asOf(r, all)
+		}
+		return err
+	}); err != nil {
+		t.Errorf("AsOf(%d): %v; want it to fit", all, err)
+	}
+	for why, sql := range map[string]string{
+		"event 3 is missing": "DELETE FROM event WHERE batch = 2 AND seq = 3",
+		"event 3 is not":     "UPDATE event SET body = body || ' ' WHERE batch = 2 AND seq = 3",
+	} {
+		undo := s.Update(func(tx *Tx) error {
+			if _, err := tx.Exec(sql); err != nil {
+				return err
+			}
+			if err := asOf(tx.Reader, 2); err != nil {
+				t.Errorf("AsOf(2) although %s: %v; want it to fit", why, err)
+			}
+			for _, seq := range []int64{3, 4} {
+				var no *ErrMismatch
+				if err := asOf(tx.Reader, seq); !errors.As(err, &no) || !strings.Contains(no.What, why) {
+					t.Errorf("AsOf(%d) = %v; want %s", seq, err, why)
+				}
+			}
+			return errUndo
+		})
+		if undo != errUndo {
+			t.Fatal(undo)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // ErrMismatch says that something in a checkpoint is not what its events say.
@@ -79,6 +80,49 @@ func (r Reader) verify(batch int64) error {
 	if err != nil {
 		return err
 	}
+	return inReplay(func(to *Tx) error {
+		last, head, err := replayChain(r, to, b, math.MaxInt64, func(entry) error { return nil })
+		if err != nil {
+			return err
+		}
+		if last != b.Events || head != b.Head {
+			return &ErrMismatch{b.Name, fmt.Sprintf("its chain should have %d events and end in %s; it has %d and ends in %s",
+				b.Events, short(b.Head), last, short(head))}
+		}
+		if err := compare(r, to.Reader, b); err != nil {
+			return err
+		}
+		return r.bookkeeping(b)
+	})
+}
+
+// AsOf calls fn with a reader of a batch as it was after the event with the
+// number seq, made anew from the events up to there: no other batch is in it, and
+// nothing that is no event, such as a run's signs of life after its start. A chain
+// that is not whole up to there is an *ErrMismatch.
+func (r Reader) AsOf(b Batch, seq int64, fn func(Reader) error) error {
+	return inReplay(func(to *Tx) error {
+		last, head, err := replayChain(r, to, b, seq, func(e entry) error {
+			_, err := to.exec("INSERT INTO event (batch, seq, at, kind, body, hash) VALUES ($1, $2, $3, $4, $5, $6)",
+				b.ID, e.seq, e.at, e.kind, e.body, e.hash)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if last != seq {
+			return &ErrMismatch{b.Name, fmt.Sprintf("event %d is missing", last+1)}
+		}
+		if _, err := to.exec("UPDATE batch SET events = $1, head = $2 WHERE id = $3", last, head, b.ID); err != nil {
+			return err
+		}
+		return fn(to.Reader)
+	})
+}
+
+// inReplay calls fn with a transaction on an empty checkpoint in memory, of which
+// nothing is kept.
+func inReplay(fn func(to *Tx) error) error {
 	replay, err := newReplay()
 	if err != nil {
 		return err
@@ -89,14 +133,7 @@ func (r Reader) verify(batch int64) error {
 		return err
 	}
 	defer tx.Rollback()
-	to := &Tx{Reader: Reader{tx}, s: &Store{}}
-	if err := replayChain(r, to, b); err != nil {
-		return err
-	}
-	if err := compare(r, to.Reader, b); err != nil {
-		return err
-	}
-	return r.bookkeeping(b)
+	return fn(&Tx{Reader: Reader{tx}, s: &Store{}})
 }
 
 // newReplay opens an empty checkpoint in memory, without indexes: nothing is
@@ -123,48 +160,50 @@ func dropIndexes(db *sql.DB) error {
 	return err
 }
 
-// replayChain checks each link and applies each event to an empty checkpoint.
-func replayChain(r Reader, to *Tx, b Batch) error {
-	rows, err := r.Query("SELECT seq, at, kind, body, hash FROM event WHERE batch = $1 ORDER BY seq", b.ID)
+// entry is an event as its table has it.
+type entry struct {
+	seq, at          int64
+	kind, body, hash string
+}
+
+// replayChain checks each link of a chain up to an event, applies each event to an
+// empty checkpoint and hands it to keep. It says where it ended.
+func replayChain(r Reader, to *Tx, b Batch, upTo int64, keep func(entry) error) (last int64, head string, err error) {
+	rows, err := r.Query("SELECT seq, at, kind, body, hash FROM event WHERE batch = $1 AND seq <= $2 ORDER BY seq", b.ID, upTo)
 	if err != nil {
-		return err
+		return 0, "", err
 	}
 	defer rows.Close()
-	head, last := "", int64(0)
 	for rows.Next() {
-		var seq, at int64
-		var kind, body, hash string
-		if err := rows.Scan(&seq, &at, &kind, &body, &hash); err != nil {
-			return &ErrMismatch{b.Name, fmt.Sprintf("event %d cannot be read: %v", last+1, err)}
+		var e entry
+		if err := rows.Scan(&e.seq, &e.at, &e.kind, &e.body, &e.hash); err != nil {
+			return last, head, &ErrMismatch{b.Name, fmt.Sprintf("event %d cannot be read: %v", last+1, err)}
 		}
-		if err := replayEvent(to, b.ID, seq, last, at, kind, body, hash, head); err != nil {
-			return &ErrMismatch{b.Name, err.Error()}
+		if err := replayEvent(to, b.ID, e, last, head); err != nil {
+			return last, head, &ErrMismatch{b.Name, err.Error()}
 		}
-		head, last = hash, seq
+		if err := keep(e); err != nil {
+			return last, head, err
+		}
+		last, head = e.seq, e.hash
 	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	if last != b.Events || head != b.Head {
-		return &ErrMismatch{b.Name, fmt.Sprintf("its chain should have %d events and end in %s; it has %d and ends in %s",
-			b.Events, short(b.Head), last, short(head))}
-	}
-	return nil
+	return last, head, rows.Err()
 }
 
 // replayEvent checks one event against the one before it and applies it.
-func replayEvent(to *Tx, batch, seq, last, at int64, kind, body, hash, head string) error {
+func replayEvent(to *Tx, batch int64, stored entry, last int64, head string) error {
+	seq := stored.seq
 	if seq != last+1 {
 		return fmt.Errorf("event %d is missing", last+1)
 	}
-	if link(head, seq, body) != hash {
+	if link(head, seq, stored.body) != stored.hash {
 		return fmt.Errorf("event %d is not what was written: its hash does not fit", seq)
 	}
 	var e Event
-	if err := json.Unmarshal([]byte(body), &e); err != nil {
+	if err := json.Unmarshal([]byte(stored.body), &e); err != nil {
 		return fmt.Errorf("event %d cannot be read: %w", seq, err)
 	}
-	if micros(e.At) != at || e.Kind != kind {
+	if micros(e.At) != stored.at || e.Kind != stored.kind {
 		return fmt.Errorf("event %d stands under another time or kind than it says", seq)
 	}
 	if (seq == 1) != (e.Batch != nil) {
