@@ -97,8 +97,8 @@ func (a *audit) files(ctx context.Context, r checkpoint.Reader, excel bool, doc 
 		}},
 		{"failed.csv", some(hasFailed)},
 		{"pending.csv", some(isLeft)},
-		{"audit.json", func(w io.Writer) error { return a.writeJSON(w, r, doc) }},
-		{"audit.html", func(w io.Writer) error { return a.writePage(w, r) }},
+		{auditName, func(w io.Writer) error { return a.writeJSON(w, r, doc) }},
+		{pageName, func(w io.Writer) error { return a.writePage(w, r) }},
 	}
 }
 

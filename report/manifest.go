@@ -16,6 +16,8 @@ import (
 const (
 	manifestName    = "manifest.json"
 	signatureName   = "manifest.json.sig"
+	auditName       = "audit.json"
+	pageName        = "audit.html"
 	manifestFormat  = "mde-offboard manifest"
 	manifestVersion = 1
 )

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,80 +9,77 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"mde-offboard/batch/checkpoint"
 )
 
-// remake makes every file of a folder again from the checkpoint and compares
-// its hash. Who changes a file and the manifest with it, but not the checkpoint,
-// is found out here.
+// remake makes every file of a folder again and compares its hash: from then, the
+// batch as its chain had made it when the folder was written. Who changes a file
+// and the manifest with it, but not the checkpoint, is found out here.
 //
 // What the folder depended on besides the batch's chain is taken from the folder
-// itself, and nothing else is: whether it is for Excel; when a run that has no
-// end was last seen, which goes on without an event; what the calls of other
-// batches, which may have been forgotten since, did to the quota. The last of
-// these and another version of the program change audit.html in a way that
-// cannot be made again: then it is left out, and Checked.Unmade says so.
-func (m *manifest) remake(ctx context.Context, r checkpoint.Reader, b checkpoint.Batch, dir, program string, c *Checked) error {
-	a, err := gather(ctx, r, b.ID)
+// itself, as far as it can have been so, and nothing else is: whether it is for
+// Excel; when a run that had no end was last seen, which goes on without an event;
+// what the calls of other batches, which may have been forgotten since, did to
+// the quota. The last of these changes the schedule in audit.html, and another
+// version of the program all of that page, in a way that cannot be made again:
+// then it is left out, and Checked.Unmade says so.
+func (v *verification) remake(ctx context.Context, r, then checkpoint.Reader, b checkpoint.Batch) error {
+	a, err := gather(ctx, then, b.ID)
 	if err != nil {
 		return err
 	}
-	said := m.said(dir)
-	if a.lastSeen(said.Runs) {
-		attempts, err := r.Attempts(b.ID)
-		if err != nil {
-			return err
-		}
-		if a.schedule, err = newSchedule(r, a, attempts); err != nil {
-			return err
-		}
+	attempts, err := then.Attempts(b.ID)
+	if err != nil {
+		return err
+	}
+	runs, err := r.Runs(b.ID)
+	if err != nil {
+		return err
+	}
+	a.lastSeen(runs, v.said.Runs, attempts)
+	// Then has this batch alone; what others have done is in the checkpoint.
+	if a.schedule, err = newSchedule(r, a, attempts); err != nil {
+		return err
 	}
 	doc := a.doc()
-	if doc.Quota.others(said.Quota) {
-		c.Unmade = "the calls of other batches at the time (in the quota of audit.json, and audit.html), which it does not have as they were"
-	} else if m.Program != program {
-		c.Unmade = fmt.Sprintf("audit.html, which version %q of the program wrote, and this is %q", m.Program, program)
-	}
+	others := v.takeOthers(a, &doc)
 	var sum Summary
-	files := a.files(ctx, r, m.forExcel(dir), doc, &sum)
-	for i, f := range files {
-		if i >= len(m.Files) || !isNamed(m.Files[i].Name, f.name) {
-			return &Mismatch{f.name, "it is not in the manifest"}
-		}
-		if c.Unmade != "" && f.name == "audit.html" {
-			continue
-		}
+	for i, f := range a.files(ctx, then, v.forExcel(), doc, &sum) {
 		again := newCounting(io.Discard)
 		if err := f.fill(again); err != nil {
 			return err
 		}
-		if again.insides(m.Files[i].Name) != m.Files[i] {
-			return &Mismatch{m.Files[i].Name, "it is not what the checkpoint gives"}
+		want := v.m.Files[i]
+		if again.insides(want.Name) == want {
+			continue
+		}
+		if f.name == pageName {
+			others, err = v.excuse(f, others)
+		} else {
+			err = &Mismatch{want.Name, "it is not what the checkpoint gives"}
+		}
+		if err != nil {
+			return err
 		}
 	}
-	if len(m.Files) > len(files) {
-		return &Mismatch{m.Files[len(files)].Name, "it is not one of the files of a report"}
+	if others {
+		v.Unmade = append(v.Unmade, "what the calls of other batches did to the quota ("+auditName+", and the schedule in "+pageName+"), as it does not have them as they were")
 	}
-	c.Remade = true
+	v.Remade = true
 	return nil
 }
 
-// isNamed says whether a file has a name, or the one that place gave it instead.
-func isNamed(name, want string) bool {
-	ext := filepath.Ext(want)
-	return name == want || strings.HasPrefix(name, strings.TrimSuffix(want, ext)+"-") && filepath.Ext(name) == ext
+// path is where a file of a report lies in the folder.
+func (v *verification) path(name string) string {
+	return filepath.Join(v.dir, v.m.Files[slices.Index(reportFiles, name)].Name)
 }
 
 // forExcel says whether the CSV files begin with Excel's mark, as the first does
 // or does not.
-func (m *manifest) forExcel(dir string) bool {
-	if len(m.Files) == 0 {
-		return false
-	}
-	f, err := os.Open(filepath.Join(dir, m.Files[0].Name))
+func (v *verification) forExcel() bool {
+	f, err := os.Open(v.path(reportFiles[0]))
 	if err != nil {
 		return false
 	}
@@ -91,62 +89,124 @@ func (m *manifest) forExcel(dir string) bool {
 	return err == nil && string(begin) == excelMark
 }
 
-// said reads from audit.json what it says before its devices of the runs and the
-// quota. What cannot be read stays empty: the comparison finds that.
-func (m *manifest) said(dir string) (doc auditDoc) {
-	i := slices.IndexFunc(m.Files, func(f fileInsides) bool { return isNamed(f.Name, "audit.json") })
-	if i < 0 {
-		return doc
-	}
-	f, err := os.Open(filepath.Join(dir, m.Files[i].Name))
+// readSaid reads from audit.json what it says before its devices of what it is
+// about, the runs and the quota.
+func readSaid(path string) (doc auditDoc, err error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return doc
+		return doc, err
 	}
 	defer f.Close()
+	into := map[string]any{"simulated": &doc.Simulated, "batch": &doc.Batch, "runs": &doc.Runs, "quota": &doc.Quota}
 	dec := json.NewDecoder(f)
 	for _, err = dec.Token(); err == nil && dec.More(); {
 		var name json.Token
 		if name, err = dec.Token(); err != nil || name == "devices" {
-			return doc
+			break
 		}
 		var rest json.RawMessage
-		switch name {
-		case "runs":
-			err = dec.Decode(&doc.Runs)
-		case "quota":
-			err = dec.Decode(&doc.Quota)
-		default:
-			err = dec.Decode(&rest)
+		to := any(&rest)
+		if text, _ := name.(string); into[text] != nil {
+			to = into[text]
 		}
+		err = dec.Decode(to)
 	}
-	return doc
+	return doc, err
 }
 
-// lastSeen takes runs that have no end back to when the folder says that they
-// were last seen, if they can have been.
-func (a *audit) lastSeen(said []runDoc) (changed bool) {
-	for i := range min(len(a.runs), len(said)) {
+// lastSeen gives the runs their last signs of life, which are no events. That of a
+// run which had ended is as it is now. Of one that had no end the folder says when
+// it was last seen, which cannot have been before its last reservation, nor after
+// what is known now.
+func (a *audit) lastSeen(now []checkpoint.Run, said []runDoc, attempts []checkpoint.Attempt) {
+	for i := range min(len(a.runs), len(now)) {
 		run := &a.runs[i]
-		at, err := time.Parse(time.RFC3339, said[i].LastSign)
-		if err == nil && run.Ended.IsZero() && at.Before(run.Alive) && !at.Before(run.Started) {
-			run.Alive, changed = at, true
+		least := run.Started
+		for _, at := range attempts {
+			if at.Run == run.ID && at.Reserved.After(least) {
+				least = at.Reserved
+			}
+		}
+		run.Alive = now[i].Alive
+		if !run.Ended.IsZero() || i >= len(said) {
+			continue
+		}
+		if at, err := time.Parse(time.RFC3339, said[i].LastSign); err == nil && !at.Before(least) && at.Before(run.Alive) {
+			run.Alive = at
 		}
 	}
-	return changed
 }
 
-// others takes over what a folder says of the calls of other batches, and
-// reports whether the checkpoint says something else.
-func (q *quotaDoc) others(said quotaDoc) (changed bool) {
-	if q.OtherCalls == 0 && said.OtherCalls == 0 || len(q.Windows) != len(said.Windows) {
+// takeOthers takes over what the folder says of the quota if that is not what the
+// checkpoint says and can have been, with calls of other batches.
+func (v *verification) takeOthers(a *audit, doc *auditDoc) (taken bool) {
+	said, now := v.said.Quota, doc.Quota
+	said.Explanation = now.Explanation
+	if said.OtherCalls == now.OtherCalls && slices.Equal(said.Windows, now.Windows) || !said.canBe(a.schedule.alone()) {
 		return false
 	}
-	changed = q.OtherCalls != said.OtherCalls
-	q.OtherCalls = said.OtherCalls
-	for i := range q.Windows {
-		w, s := &q.Windows[i], said.Windows[i]
-		changed = changed || w.Most != s.Most || w.MostAt != s.MostAt
-		w.Most, w.MostAt = s.Most, s.MostAt
+	doc.Quota = said
+	return true
+}
+
+// alone is what the schedule says without the calls of other batches.
+func (s *schedule) alone() quotaDoc {
+	own := schedule{}
+	for _, b := range s.budgets {
+		mine := budget{kind: b.kind, own: b.own}
+		for _, l := range b.levels {
+			mine.levels = append(mine.levels, levelOf(l.Window, b.own))
+		}
+		own.budgets = append(own.budgets, mine)
 	}
-	return changed
+	return own.doc()
+}
+
+// canBe says whether calls of other batches can have made a quota of what it is
+// without them: with them no window holds fewer calls, and none more than there
+// are of them.
+func (q quotaDoc) canBe(alone quotaDoc) bool {
+	if q.Shared != alone.Shared || q.Calls != alone.Calls || q.OtherCalls < 0 || len(q.Windows) != len(alone.Windows) {
+		return false
+	}
+	for i, w := range q.Windows {
+		l := alone.Windows[i]
+		if w.Call != l.Call || w.Limit < l.Limit || w.Seconds != l.Seconds || w.Most < l.Most || w.Most > l.Most+q.OtherCalls {
+			return false
+		}
+	}
+	return true
+}
+
+// excuse says why audit.html may be other than the checkpoint gives it: another
+// version has written it, or what is other is in its schedule and may come from
+// the calls of other batches.
+func (v *verification) excuse(page folderFile, others bool) (bool, error) {
+	if v.m.Program != v.program {
+		v.Unmade = append(v.Unmade, fmt.Sprintf("%s, which version %q of the program wrote, and this is %q", pageName, v.m.Program, v.program))
+		return others, nil
+	}
+	if v.said.Quota.OtherCalls > 0 || others {
+		// Both are held in memory here, and only here.
+		have, err := os.ReadFile(v.path(pageName))
+		if err != nil {
+			return others, err
+		}
+		var again bytes.Buffer
+		if err := page.fill(&again); err != nil {
+			return others, err
+		}
+		if bytes.Equal(withoutSchedule(have), withoutSchedule(again.Bytes())) {
+			return true, nil
+		}
+	}
+	return others, &Mismatch{filepath.Base(v.path(pageName)), "it is not what the checkpoint gives"}
+}
+
+// withoutSchedule is a page without its section on the schedule. No text of a list
+// or an answer can look like its bounds: it is never markup.
+func withoutSchedule(page []byte) []byte {
+	begin, rest, _ := bytes.Cut(page, []byte(`<section id="schedule"`))
+	_, end, _ := bytes.Cut(rest, []byte("</section>"))
+	return slices.Concat(begin, []byte("<section>"), end)
 }

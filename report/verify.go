@@ -1,8 +1,8 @@
 package report
 
 import (
-	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,22 +29,32 @@ type Checked struct {
 	Files     int
 	Head      string // of the batch's chain when the report was made
 	Signed    bool   // the signature was checked
-	Chained   bool   // the chain was found in the checkpoint
 	Unknown   bool   // the checkpoint does not have the batch
-	Remade    bool   // every file was made again from the checkpoint and is the same
-	// Unmade says what of a folder that was remade could not be compared, and
-	// why; empty: nothing.
-	Unmade string
+	// Remade says that the chain was found in the checkpoint and that its events up
+	// to the manifest's give every file as it is.
+	Remade bool
+	Since  int64 // how many events the checkpoint has beyond those
+	// Unmade says what of a folder that was remade could not be compared, and why.
+	Unmade []string
 }
 
-// VerifyFolder checks a report folder: that every file of its manifest is there
-// and as it was written and that no other report file is; with a key, that the
-// manifest is signed with it; with a checkpoint, that the chain which the
-// manifest names is the beginning of the batch's chain there and, if nothing has
-// happened since, that the checkpoint still gives every file as it is. A batch
-// that the checkpoint does not have is no mismatch: it may have been forgotten
-// since. program is the version that verifies. The first thing that does not fit
-// comes back as a *Mismatch.
+// verification is a folder that is checked.
+type verification struct {
+	m       *manifest
+	dir     string
+	program string   // the version that checks
+	said    auditDoc // what audit.json says before its devices
+	Checked
+}
+
+// VerifyFolder checks a report folder: that every file of a report is in its
+// manifest and as it was written, that nothing else is there, and that the
+// manifest and audit.json are about the same; with a key, that the manifest is
+// signed with it; with a checkpoint, that the chain which the manifest names is
+// the beginning of the batch's chain there and that its events give every file as
+// it is, whatever has happened since. A batch that the checkpoint does not have
+// is no mismatch: it may have been forgotten since. program is the version that
+// verifies. The first thing that does not fit comes back as a *Mismatch.
 //
 // Without a key or a checkpoint this proves that the folder is whole, not who
 // made it.
@@ -60,20 +70,26 @@ func VerifyFolder(ctx context.Context, dir string, s *checkpoint.Store, key *Ver
 	if err != nil {
 		return Checked{}, &Mismatch{manifestName, err.Error()}
 	}
-	c := Checked{Batch: m.Batch, Simulated: m.Simulated, Files: len(m.Files), Head: m.Chain.Head}
+	v := &verification{m: m, dir: dir, program: program,
+		Checked: Checked{Batch: m.Batch, Simulated: m.Simulated, Files: len(m.Files), Head: m.Chain.Head}}
+	err = v.check(ctx, raw, s, key)
+	return v.Checked, err
+}
+
+func (v *verification) check(ctx context.Context, raw []byte, s *checkpoint.Store, key *Verifier) error {
 	if key != nil {
-		if err := checkSignature(dir, raw, key); err != nil {
-			return c, err
+		if err := checkSignature(v.dir, raw, key); err != nil {
+			return err
 		}
-		c.Signed = true
+		v.Signed = true
 	}
-	if err := m.checkFiles(dir); err != nil {
-		return c, err
+	if err := v.checkFiles(); err != nil {
+		return err
 	}
-	if s == nil {
-		return c, nil
+	if err := v.checkSaid(); err != nil || s == nil {
+		return err
 	}
-	return c, s.View(ctx, func(r checkpoint.Reader) error { return m.checkChain(ctx, r, dir, program, &c) })
+	return s.View(ctx, func(r checkpoint.Reader) error { return v.checkChain(ctx, r) })
 }
 
 func checkSignature(dir string, raw []byte, key *Verifier) error {
@@ -90,46 +106,80 @@ func checkSignature(dir string, raw []byte, key *Verifier) error {
 	return nil
 }
 
-// checkFiles holds the folder against the manifest.
-func (m *manifest) checkFiles(dir string) error {
+// checkFiles holds the folder against the manifest, which must name the files of
+// a report, all of them and no other.
+func (v *verification) checkFiles() error {
 	known := []string{manifestName, signatureName}
-	for _, want := range m.Files {
-		if want.Name != filepath.Base(want.Name) || strings.ContainsAny(want.Name, `/\:`) {
-			return &Mismatch{manifestName, fmt.Sprintf("%q is no name of a file in the folder", want.Name)}
-		}
-		known = append(known, want.Name)
-		have, err := insidesOf(dir, want.Name)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return &Mismatch{want.Name, "it is missing"}
-		case err != nil:
-			return err
-		case have.Bytes != want.Bytes:
-			return &Mismatch{want.Name, fmt.Sprintf("it has %d bytes, the manifest says %d", have.Bytes, want.Bytes)}
-		case have.SHA256 != want.SHA256:
-			return &Mismatch{want.Name, "it is not what was written: its SHA-256 does not fit the manifest"}
+	for i, name := range reportFiles {
+		if i >= len(v.m.Files) || untimed(v.m.Files[i].Name) != name {
+			return &Mismatch{name, "it is not in the manifest"}
 		}
 	}
-	entries, err := os.ReadDir(dir)
+	for i, want := range v.m.Files {
+		if i >= len(reportFiles) {
+			return &Mismatch{want.Name, "it is not one of the files of a report"}
+		}
+		if err := checkFile(v.dir, want); err != nil {
+			return err
+		}
+		known = append(known, want.Name)
+	}
+	entries, err := os.ReadDir(v.dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		// What a file manager leaves behind is nobody's report.
-		if ext := filepath.Ext(e.Name()); !slices.Contains([]string{".csv", ".json", ".html"}, ext) || slices.Contains(known, e.Name()) {
-			continue
+		if e.IsDir() || !slices.Contains(known, e.Name()) && !leftBehind(e.Name()) {
+			return &Mismatch{e.Name(), "it is not in the manifest"}
 		}
-		return &Mismatch{e.Name(), "it is not in the manifest"}
 	}
 	return nil
 }
 
-// checkChain holds the manifest against the checkpoint.
-func (m *manifest) checkChain(ctx context.Context, r checkpoint.Reader, dir, program string, c *Checked) error {
+// checkFile holds a file against what the manifest says of it.
+func checkFile(dir string, want fileInsides) error {
+	have, err := insidesOf(dir, want.Name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &Mismatch{want.Name, "it is missing"}
+	case err != nil:
+		return err
+	case have.Bytes != want.Bytes:
+		return &Mismatch{want.Name, fmt.Sprintf("it has %d bytes, the manifest says %d", have.Bytes, want.Bytes)}
+	case have.SHA256 != want.SHA256:
+		return &Mismatch{want.Name, "it is not what was written: its SHA-256 does not fit the manifest"}
+	}
+	return nil
+}
+
+// checkSaid holds the manifest against audit.json, which says again what it is
+// about: a manifest that was made to name another batch or chain is found out
+// without a checkpoint too.
+func (v *verification) checkSaid() (err error) {
+	if v.said, err = readSaid(v.path(auditName)); err != nil {
+		return &Mismatch{auditName, fmt.Sprintf("it cannot be read: %v", err)}
+	}
+	m, b := v.m, v.said.Batch
+	for _, f := range []struct {
+		name       string
+		have, want any
+	}{
+		{"simulated", m.Simulated, v.said.Simulated}, {"batch", m.Batch, b.Name}, {"cloud", m.Cloud, b.Cloud}, {"tenantId", m.TenantID, b.TenantID},
+		{"list", m.List, listDigest{b.List, b.ListSHA256}}, {"chain", m.Chain, b.Chain},
+	} {
+		if f.have != f.want {
+			return &Mismatch{manifestName, fmt.Sprintf("its %s is %v, that of %s is %v", f.name, f.have, auditName, f.want)}
+		}
+	}
+	return nil
+}
+
+// checkChain holds the folder against the checkpoint.
+func (v *verification) checkChain(ctx context.Context, r checkpoint.Reader) error {
+	m := v.m
 	b, err := r.FindBatch(m.Cloud, m.TenantID, m.Batch)
 	if errors.Is(err, checkpoint.ErrNoBatch) {
-		c.Unknown = true // forgotten since, or another checkpoint: nothing to hold it against
-		return nil
+		return v.unknown(r)
 	}
 	if err != nil {
 		return err
@@ -144,19 +194,30 @@ func (m *manifest) checkChain(ctx context.Context, r checkpoint.Reader, dir, pro
 	if hash != m.Chain.Head {
 		return &Mismatch{manifestName, fmt.Sprintf("event %d of the batch has another hash in the checkpoint", m.Chain.Events)}
 	}
-	c.Chained = true
-	if b.Events > m.Chain.Events {
-		return nil // more has happened since: the report cannot be made again
+	v.Since = b.Events - m.Chain.Events
+	return r.AsOf(b, m.Chain.Events, func(then checkpoint.Reader) error { return v.remake(ctx, r, then, b) })
+}
+
+// unknown is what is to be said where the checkpoint has no batch of that name:
+// nothing, for it may have been forgotten since, or be in another checkpoint;
+// unless its chain is here under another name.
+func (v *verification) unknown(r checkpoint.Reader) error {
+	var name string
+	err := r.QueryRow("SELECT b.name FROM batch b JOIN event e ON e.batch = b.id AND e.seq = $1 WHERE e.hash = $2",
+		v.m.Chain.Events, v.m.Chain.Head).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
+		v.Unknown = true
+		return nil
 	}
-	if m.List.SHA256 != b.ListDigest || m.List.Name != b.List || m.Simulated != b.Simulated {
-		return &Mismatch{manifestName, "it is about another list than the checkpoint"}
+	if err != nil {
+		return err
 	}
-	return m.remake(ctx, r, b, dir, program, c)
+	return &Mismatch{manifestName, fmt.Sprintf("its chain is that of batch %q in the checkpoint, and not of %q", name, v.m.Batch)}
 }
 
 // Describe puts what was checked into a sentence.
 func (c Checked) Describe() string {
-	var b bytes.Buffer
+	var b strings.Builder
 	if c.Simulated {
 		b.WriteString("SIMULATED ")
 	}
@@ -164,16 +225,17 @@ func (c Checked) Describe() string {
 	if c.Signed {
 		b.WriteString(", the manifest is signed with the key")
 	}
-	switch {
-	case c.Remade:
-		b.WriteString(", the checkpoint gives the same report")
-		if c.Unmade != "" {
-			b.WriteString(", but for " + c.Unmade)
-		}
-	case c.Unknown:
+	if c.Unknown {
 		b.WriteString("; the checkpoint does not have this batch, so its chain could not be checked")
-	case c.Chained:
-		b.WriteString(", the checkpoint has the same chain and has gone on since")
+	}
+	if c.Remade {
+		b.WriteString(", the checkpoint gives the same report")
+		if len(c.Unmade) > 0 {
+			b.WriteString(", but for " + enumerate(c.Unmade))
+		}
+		if c.Since > 0 {
+			b.WriteString("; it has gone on since, by " + plural(int(c.Since), "event"))
+		}
 	}
 	return b.String()
 }

@@ -1,15 +1,55 @@
 package command
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"mde-offboard/batch"
+	"mde-offboard/batch/checkpoint"
 	"mde-offboard/report"
 )
+
+// TestVerifyOfAnotherVersion: what could not be compared is named, and is no success.
+func TestVerifyOfAnotherVersion(t *testing.T) {
+	a, said := testApp(t), &bytes.Buffer{}
+	a.global.checkpoint, a.Stdout = filepath.Join(t.TempDir(), "checkpoint.db"), said
+	store, err := a.openStore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	var id int64
+	if err := store.Update(func(tx *checkpoint.Tx) (err error) {
+		id, err = tx.NewBatch(checkpoint.NewBatch{Name: "fleet", Cloud: "commercial", Tenant: "t"}, time.Now())
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "fleet.report")
+	if _, err := report.WriteFolder(t.Context(), store, id, dir, report.FolderOptions{Program: "0.0.1"}); err != nil {
+		t.Fatal(err)
+	}
+	page, manifest := filepath.Join(dir, "audit.html"), filepath.Join(dir, "manifest.json")
+	was, now := fileText(t, page), ""
+	if now = strings.Replace(was, "#fff", "#ffe", 1); now == was {
+		t.Fatal("the page has no white in it")
+	}
+	sum := func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
+	if err := errors.Join(os.WriteFile(page, []byte(now), 0o600),
+		os.WriteFile(manifest, []byte(strings.Replace(fileText(t, manifest), sum(was), sum(now), 1)), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.verifyFolder(dir, "", false); err != nil || a.code != batch.CodeIncomplete || !strings.Contains(said.String(), `but for audit.html, which version "0.0.1"`) {
+		t.Errorf("verify = %v, code %d, %s; want code 3, and the page named", err, a.code, said)
+	}
+}
 
 // TestWrongFolder tells a wrong argument from a report that does not fit.
 func TestWrongFolder(t *testing.T) {

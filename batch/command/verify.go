@@ -21,8 +21,11 @@ func (a *app) verifyCommand() *cobra.Command {
 		Short: "Check the checkpoint's chains; a report folder against its manifest",
 		Long: `verify checks that every chain of the checkpoint is whole and that its tables say
 what the events say. With a folder it checks that against its manifest and, with
-the checkpoint at hand, against the chain. The first thing that does not fit is
-named, and the code is 3.
+the checkpoint at hand, makes every file again from the chain as it was when the
+folder was written. The first thing that does not fit is named, and the code is 3.
+It is 3 too where something could not be compared: a page that another version
+wrote, or what calls of other batches did to the quota that the checkpoint no
+longer has.
 
 A chain without a signature proves order and completeness only to someone who
 kept an earlier head; each run prints it.`,
@@ -114,6 +117,9 @@ func (a *app) verifyFolder(dir, keyFile string, asJSON bool) error {
 	c, err := report.VerifyFolder(a.Context, dir, store, key, Version)
 	if err != nil {
 		return unfit(err)
+	}
+	if len(c.Unmade) > 0 {
+		a.code = batch.CodeIncomplete
 	}
 	if asJSON {
 		return a.printJSON(c)

@@ -1,0 +1,378 @@
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+)
+
+func TestVerifyFolder(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	dir := write(t, w, FolderOptions{})
+	c, err := VerifyFolder(t.Context(), dir, w.s, nil, "")
+	if err != nil || !c.Remade || c.Batch != "decommission" {
+		t.Fatalf("VerifyFolder = %+v, %v; want all checked", c, err)
+	}
+	if c, err := VerifyFolder(t.Context(), dir, nil, nil, ""); err != nil || c.Remade {
+		t.Errorf("VerifyFolder without a checkpoint = %+v, %v; want only the files checked", c, err)
+	}
+
+	// Every single byte of every file counts.
+	for name, text := range contents(t, dir) {
+		for _, at := range []int{0, len(text) / 2, len(text) - 1} {
+			doctored := []byte(text)
+			doctored[at] ^= 1
+			path := filepath.Join(dir, name)
+			if err := os.WriteFile(path, doctored, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var m *Mismatch
+			if _, err := VerifyFolder(t.Context(), dir, w.s, nil, ""); !errors.As(err, &m) {
+				t.Errorf("byte %d of %s turned: %v; want a mismatch", at, name, err)
+			} else if m.File != name && name != manifestName {
+				t.Errorf("byte %d of %s turned: %v; want that file named", at, name, m)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestVerifyFolderNames(t *testing.T) {
+	for _, tt := range []struct {
+		why  string
+		do   func(t *testing.T, w *world, dir string)
+		file string
+		what string
+	}{
+		{"a file taken out", func(t *testing.T, w *world, dir string) { remove(t, dir, "failed.csv") }, "failed.csv", "missing"},
+		{"no manifest", func(t *testing.T, w *world, dir string) { remove(t, dir, manifestName) }, manifestName, "missing"},
+		{"a file put in", func(t *testing.T, w *world, dir string) { put(t, dir, "more.csv", "MachineId\n") }, "more.csv", "not in the manifest"},
+		{"one whose name only looks like ours", func(t *testing.T, w *world, dir string) { put(t, dir, "RESULTS.CSV", "MachineId\n") }, "RESULTS.CSV", "not in the manifest"},
+		{"a page that is none of ours", func(t *testing.T, w *world, dir string) { put(t, dir, "audit.htm", "<p>all is well</p>") }, "audit.htm", "not in the manifest"},
+		{"a text", func(t *testing.T, w *world, dir string) { put(t, dir, "read me first.txt", "all is well") }, "read me first.txt", "not in the manifest"},
+		{"a folder with another result, under a name that is overlooked", func(t *testing.T, w *world, dir string) {
+			if err := os.Mkdir(filepath.Join(dir, ".DS_Store"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			put(t, dir, filepath.Join(".DS_Store", "results.csv"), "MachineId\n")
+		}, ".DS_Store", "not in the manifest"},
+		{"an older result, that was held open then", func(t *testing.T, w *world, dir string) { put(t, dir, besideName("results.csv", t0), "MachineId\n") },
+			besideName("results.csv", t0), "not in the manifest"},
+		{"a manifest of another program", func(t *testing.T, w *world, dir string) { put(t, dir, manifestName, "{}") }, manifestName, "not one of"},
+		{"a path out of the folder", func(t *testing.T, w *world, dir string) {
+			put(t, dir, manifestName, strings.Replace(string(read(t, filepath.Join(dir, manifestName))), `"failed.csv"`, `"../failed.csv"`, 1))
+		}, "failed.csv", "not in the manifest"},
+		{"results.csv and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "results.csv", ",refused,", ",accepted,")
+		}, "results.csv", "not what the checkpoint gives"},
+		{"failed.csv and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "failed.csv", device(4), device(1))
+		}, "failed.csv", "not what the checkpoint gives"},
+		{"pending.csv and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "pending.csv", device(11), device(12))
+		}, "pending.csv", "not what the checkpoint gives"},
+		{"audit.json and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "audit.json", `"status":"refused"`, `"status":"accepted"`)
+		}, "audit.json", "not what the checkpoint gives"},
+		{"the quota in audit.json and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "audit.json", `"calls": 11`, `"calls": 10`)
+		}, "audit.json", "not what the checkpoint gives"},
+		{"an end of audit.json and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "audit.json", `"devices": [`, `"devices": ]`)
+		}, "audit.json", "not what the checkpoint gives"},
+		{"audit.html and manifest made anew", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "audit.html", "3 accepted", "4 accepted")
+		}, "audit.html", "not what the checkpoint gives"},
+		{"a file put in, and into the manifest", func(t *testing.T, w *world, dir string) {
+			put(t, dir, "waived.csv", "MachineId\n")
+			remanifest(t, dir, func(m *manifest) { m.Files = append(m.Files, fileInsides{Name: "waived.csv"}) })
+		}, "waived.csv", "not one of the files"},
+		{"a file taken out, and out of the manifest", func(t *testing.T, w *world, dir string) {
+			remove(t, dir, "failed.csv")
+			remanifest(t, dir, func(m *manifest) { m.Files = slices.Delete(m.Files, 1, 2) })
+		}, "failed.csv", "not in the manifest"},
+		{"another chain", func(t *testing.T, w *world, dir string) {
+			renamed(t, dir, func(m *manifest) *string { return &m.Chain.Head }, strings.Repeat("0", 64))
+		}, manifestName, "another hash"},
+		{"a chain that is longer than the checkpoint's", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "audit.json", `"events": 33`, `"events": 34`)
+			remanifest(t, dir, func(m *manifest) { m.Chain.Events = 34 })
+		}, manifestName, "the checkpoint has only 33"},
+		{"a shorter chain, with its head", func(t *testing.T, w *world, dir string) {
+			b := w.batches()[0]
+			if err := w.s.View(t.Context(), func(r checkpoint.Reader) error {
+				return r.AsOf(b, 32, func(then checkpoint.Reader) (err error) { b, err = then.Batch(b.ID); return err })
+			}); err != nil {
+				t.Fatal(err)
+			}
+			forge(t, dir, "audit.json", `"events": 33`, `"events": 32`)
+			remanifest(t, dir, func(m *manifest) { m.Chain.Events = 32 })
+			renamed(t, dir, func(m *manifest) *string { return &m.Chain.Head }, b.Head)
+		}, "audit.json", "not what the checkpoint gives"},
+		{"another list", func(t *testing.T, w *world, dir string) {
+			renamed(t, dir, func(m *manifest) *string { return &m.List.SHA256 }, strings.Repeat("0", 64))
+		}, "audit.json", "not what the checkpoint gives"},
+		{"another batch, that the checkpoint does not have", func(t *testing.T, w *world, dir string) {
+			renamed(t, dir, func(m *manifest) *string { return &m.Batch }, "decommission-2")
+		}, manifestName, `its chain is that of batch "decommission"`},
+		{"calls of other batches, and a page that does not show them", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "audit.json", `"callsOfOtherBatches": 0`, `"callsOfOtherBatches": 1`)
+			forge(t, dir, "audit.html", "3 accepted", "4 accepted")
+		}, "audit.html", "not what the checkpoint gives"},
+		{"calls of other batches, that made fewer of its own", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "audit.json", `"callsOfOtherBatches": 0`, `"callsOfOtherBatches": 1`)
+			forge(t, dir, "audit.json", `"most": 7`, `"most": 6`)
+		}, "audit.json", "not what the checkpoint gives"},
+		{"calls of other batches, that made more than there are", func(t *testing.T, w *world, dir string) {
+			forge(t, dir, "audit.json", `"callsOfOtherBatches": 0`, `"callsOfOtherBatches": 1`)
+			forge(t, dir, "audit.json", `"most": 7`, `"most": 9`)
+		}, "audit.json", "not what the checkpoint gives"},
+		{"another version, and results that it did not write", func(t *testing.T, w *world, dir string) {
+			remanifest(t, dir, func(m *manifest) { m.Program = "v0.9" })
+			forge(t, dir, "results.csv", ",refused,", ",accepted,")
+		}, "results.csv", "not what the checkpoint gives"},
+		{"a report from before the last run, made anew", func(t *testing.T, w *world, dir string) {
+			w.start("track", "")
+			forge(t, dir, "results.csv", ",refused,", ",accepted,")
+		}, "results.csv", "not what the checkpoint gives"},
+		{"a page from before the last run, made anew", func(t *testing.T, w *world, dir string) {
+			w.start("track", "")
+			forge(t, dir, "audit.html", "3 accepted", "4 accepted")
+		}, "audit.html", "not what the checkpoint gives"},
+	} {
+		w := newWorld(t)
+		small(w)
+		dir := write(t, w, FolderOptions{})
+		tt.do(t, w, dir)
+		var m *Mismatch
+		if _, err := VerifyFolder(t.Context(), dir, w.s, nil, ""); !errors.As(err, &m) || m.File != tt.file || !strings.Contains(m.What, tt.what) {
+			t.Errorf("VerifyFolder after %s = %v; want %s: …%s…", tt.why, err, tt.file, tt.what)
+		}
+	}
+}
+
+// A manifest that was made to be about something else is found out without a
+// checkpoint: audit.json says it too.
+func TestVerifyFolderAgainstAudit(t *testing.T) {
+	for name, change := range map[string]func(m *manifest){
+		"batch":     func(m *manifest) { m.Batch = "decommission-2" },
+		"cloud":     func(m *manifest) { m.Cloud = "gcc" },
+		"tenantId":  func(m *manifest) { m.TenantID = strings.Repeat("0", 8) + m.TenantID[8:] },
+		"simulated": func(m *manifest) { m.Simulated = true },
+		"list":      func(m *manifest) { m.List.SHA256 = strings.Repeat("0", 64) },
+		"chain":     func(m *manifest) { m.Chain.Head = strings.Repeat("0", 64) },
+	} {
+		w := newWorld(t)
+		small(w)
+		dir := write(t, w, FolderOptions{})
+		remanifest(t, dir, change)
+		var m *Mismatch
+		if _, err := VerifyFolder(t.Context(), dir, nil, nil, ""); !errors.As(err, &m) || m.File != manifestName || !strings.Contains(m.What, "its "+name+" is") {
+			t.Errorf("VerifyFolder of a manifest with another %s = %v; want it named", name, err)
+		}
+	}
+}
+
+// A folder is checked by its manifest alone where the checkpoint does not have
+// the batch, and says so.
+func TestVerifyFolderOfAnotherCheckpoint(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	dir := write(t, w, FolderOptions{})
+	other := newWorld(t)
+	other.newBatch("another", false)
+	c, err := VerifyFolder(t.Context(), dir, other.s, nil, "")
+	if err != nil || !c.Unknown || c.Remade || !strings.Contains(c.Describe(), "does not have this batch") {
+		t.Errorf("VerifyFolder with another checkpoint = %+v, %v; want the files checked, the chain not", c, err)
+	}
+}
+
+func remove(t testing.TB, dir, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func put(t testing.TB, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// forge changes a file and makes a manifest that fits it.
+func forge(t testing.TB, dir, name, old, new string) {
+	t.Helper()
+	text := string(read(t, filepath.Join(dir, name)))
+	forged := strings.Replace(text, old, new, 1)
+	if forged == text {
+		t.Fatalf("%q is not in %s", old, name)
+	}
+	put(t, dir, name, forged)
+	remanifest(t, dir, func(*manifest) {})
+}
+
+// renamed changes a text of the manifest, and in audit.json too.
+func renamed(t testing.TB, dir string, of func(*manifest) *string, new string) {
+	t.Helper()
+	var old string
+	remanifest(t, dir, func(m *manifest) { old, *of(m) = *of(m), new })
+	forge(t, dir, "audit.json", old, new)
+}
+
+// remanifest changes the manifest and makes it fit the files.
+func remanifest(t testing.TB, dir string, change func(*manifest)) {
+	t.Helper()
+	var m manifest
+	if err := json.Unmarshal(read(t, filepath.Join(dir, manifestName)), &m); err != nil {
+		t.Fatal(err)
+	}
+	change(&m)
+	for i, f := range m.Files {
+		var err error
+		if m.Files[i], err = insidesOf(dir, f.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := m.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, dir, manifestName, string(b))
+}
+
+// What a folder depended on besides the chain makes no mismatch of it, and hides
+// no forgery.
+func TestVerifyFolderRemakes(t *testing.T) {
+	for _, tt := range []struct {
+		why    string
+		opt    FolderOptions
+		before func(w *world)             // the report
+		after  func(w *world, dir string) // it
+		unmade string
+		since  string // in the description
+	}{
+		{why: "for Excel", opt: FolderOptions{Excel: true}},
+		{why: "of a simulated batch", before: func(w *world) { w.newBatch("rehearsed", true) }},
+		{why: "of a run at work, that was seen again since", before: func(w *world) {
+			w.start("run", "--yes")
+			w.wait(time.Second)
+			w.intent(11, 1)
+			w.alive()
+		}, after: func(w *world, _ string) {
+			w.wait(time.Minute)
+			w.alive()
+		}},
+		{why: "of a run at work, that has ended since", before: func(w *world) {
+			w.start("run", "--yes")
+			w.wait(time.Second)
+			w.intent(11, 1)
+			w.wait(time.Second)
+			w.alive()
+		}, after: func(w *world, _ string) {
+			w.wait(time.Minute)
+			w.alive()
+			w.end("done", 0)
+		}, since: "it has gone on since, by 1 event"},
+		{why: "from before the actions were followed up", after: func(w *world, _ string) {
+			w.wait(time.Hour)
+			w.start("track", "changes nothing")
+			w.append(checkpoint.Event{Kind: "tracked", Tasks: []checkpoint.TaskChange{{N: 2, Action: action(2, "Failed")}}})
+			w.end("done", 3)
+		}, since: "it has gone on since, by 3 events"},
+		{why: "beside another batch, that was forgotten since", before: func(w *world) {
+			w.now = t0.Add(80 * time.Second)
+			w.beside(func() { w.call(1, 1, accepted(100)) })
+		}, after: func(w *world, _ string) {
+			all := w.batches()
+			if err := w.s.Forget(all[len(all)-1].ID, w.now.AddDate(1, 0, 0)); err != nil {
+				w.t.Fatal(err)
+			}
+		}, unmade: "the calls of other batches"},
+		{why: "beside another batch, whose call was answered since", before: func(w *world) {
+			w.now = t0.Add(68 * time.Second) // it leaves the minute after the last call of the first run, or not before its end
+			w.beside(func() { w.intent(1, 1) })
+		}, after: func(w *world, _ string) {
+			all := w.batches()
+			w.batch = all[len(all)-1].ID
+			w.append(checkpoint.Event{Kind: "outcome", Outcome: []checkpoint.Outcome{{Attempt: 5, Outcome: "accepted", Status: 201}}})
+		}, unmade: "the calls of other batches"},
+		{why: "that says it was beside another batch", after: func(w *world, dir string) {
+			forge(w.t, dir, "audit.json", `"callsOfOtherBatches": 0`, `"callsOfOtherBatches": 1`)
+			forge(w.t, dir, "audit.html", "First reached", "Last reached")
+		}, unmade: "the calls of other batches"},
+		{why: "of another version", opt: FolderOptions{Program: "v0.9"}},
+		{why: "of another version, that has another page", opt: FolderOptions{Program: "v0.9"}, after: func(w *world, dir string) {
+			forge(w.t, dir, "audit.html", "3 accepted", "4 accepted")
+		}, unmade: `audit.html, which version "v0.9" of the program`},
+	} {
+		w := newWorld(t)
+		small(w)
+		if tt.before != nil {
+			tt.before(w)
+		}
+		dir := write(t, w, tt.opt)
+		if tt.after != nil {
+			tt.after(w, dir)
+		}
+		c, err := VerifyFolder(t.Context(), dir, w.s, nil, "")
+		if err != nil || !c.Remade || !strings.Contains(strings.Join(c.Unmade, "\n"), tt.unmade) || (len(c.Unmade) == 0) != (tt.unmade == "") {
+			t.Errorf("VerifyFolder of a folder %s = %+v, %v; want it made again, but for %q", tt.why, c, err, tt.unmade)
+		}
+		if said := c.Describe(); !strings.HasSuffix(said, "the same report") && tt.unmade+tt.since == "" || !strings.Contains(said, tt.unmade) || !strings.Contains(said, tt.since) {
+			t.Errorf("Describe of a folder %s = %s; want it to say %q", tt.why, said, tt.unmade+tt.since)
+		}
+		var m *Mismatch
+		forge(t, dir, "audit.json", `"format": "mde-offboard audit"`, `"format": "another"`)
+		if _, err := VerifyFolder(t.Context(), dir, w.s, nil, ""); !errors.As(err, &m) || m.File != "audit.json" {
+			t.Errorf("VerifyFolder of a forged folder %s = %v; want audit.json named", tt.why, err)
+		}
+	}
+}
+
+// TestVerifyFolderLastSeen: a run without an end cannot have been seen for the last
+// time before its last reservation, nor later than the checkpoint knows.
+func TestVerifyFolderLastSeen(t *testing.T) {
+	for _, tt := range []struct {
+		why  string
+		seen time.Duration // after the last reservation
+		ok   bool
+	}{
+		{"as it was written", time.Second, true},
+		{"at the last reservation", 0, true},
+		{"at the last sign that the checkpoint has", time.Minute, true},
+		{"before the last reservation", -time.Millisecond, false},
+		{"later than the checkpoint has it", time.Minute + time.Millisecond, false},
+	} {
+		w := newWorld(t)
+		small(w)
+		w.start("run", "--yes")
+		w.wait(time.Second)
+		w.intent(11, 1)
+		reserved := w.now
+		w.wait(time.Second)
+		w.alive()
+		dir := write(t, w, FolderOptions{})
+		w.now = reserved.Add(time.Minute)
+		w.alive()
+		if said := reserved.Add(tt.seen); !said.Equal(reserved.Add(time.Second)) {
+			forge(t, dir, "audit.json", `"lastSignOfLife": "`+exact(reserved.Add(time.Second)), `"lastSignOfLife": "`+exact(said))
+		}
+		_, err := VerifyFolder(t.Context(), dir, w.s, nil, "")
+		var m *Mismatch
+		if errors.As(err, &m); (m == nil || m.File != "audit.json") != tt.ok {
+			t.Errorf("VerifyFolder of a run that was seen %s = %v; want audit.json accepted: %v", tt.why, err, tt.ok)
+		}
+	}
+}
