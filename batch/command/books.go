@@ -26,11 +26,11 @@ func find(r checkpoint.Reader, name, tenant string) (checkpoint.Batch, error) {
 	case 1:
 		return found[0], nil
 	}
-	return checkpoint.Batch{}, usage{fmt.Errorf("batch %q is there for %d tenants\nhint: say which: --tenant-id ID", name, len(found))}
+	return checkpoint.Batch{}, usage{hinted{fmt.Errorf("batch %q is there for %d tenants", name, len(found)), "say which: --tenant-id ID"}}
 }
 
 func (a *app) noBatch(name string) error {
-	return usage{fmt.Errorf("batch %q: %w\nhint: %s lists the batches", name, checkpoint.ErrNoBatch, a.command("status"))}
+	return usage{hinted{fmt.Errorf("batch %q: %w", name, checkpoint.ErrNoBatch), a.command("status") + " lists the batches"}}
 }
 
 // known says that no batch is called so before anybody has to sign in for it.

@@ -107,7 +107,7 @@ func (a *app) logWriter(level slog.Level) (io.Writer, error) {
 		_, there := os.Stat(a.global.logFile)
 		f, err := os.OpenFile(a.global.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
-			return nil, usage{fmt.Errorf("--log-file: %w\nhint: name a file in a folder that is there and may be written to", err)}
+			return nil, usage{hinted{fmt.Errorf("--log-file: %w", err), "name a file in a folder that is there and may be written to"}}
 		}
 		if there != nil {
 			checkpoint.MakePrivate(a.global.logFile)

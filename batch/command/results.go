@@ -81,7 +81,7 @@ func leaveOutResults(files []string, named func(string) bool) (lists []string, n
 func checkName(name string) error {
 	control := strings.ContainsFunc(name, unicode.IsControl)
 	if strings.ContainsAny(name, `/\`) || control || !utf8.ValidString(name) || !filepath.IsLocal(name) {
-		return fmt.Errorf("--batch %q: the result CSV and the report are called after the batch\nhint: give it a name without separators and control characters, in UTF-8", name)
+		return hinted{fmt.Errorf("--batch %q: the result CSV and the report are called after the batch", name), "give it a name without separators and control characters, in UTF-8"}
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (j *job) placeResults() error {
 func tryFile(flag, path string) error {
 	dir := filepath.Dir(path)
 	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
-		return fmt.Errorf("%s %s is a folder\nhint: name a file in it", flag, path)
+		return hinted{fmt.Errorf("%s %s is a folder", flag, path), "name a file in it"}
 	}
 	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
 		return fmt.Errorf("%s %s: there is no folder %s", flag, path, dir)
@@ -127,7 +127,7 @@ func tryFile(flag, path string) error {
 		err = failed.Err
 	}
 	if err != nil {
-		return fmt.Errorf("%s %s: the file cannot be made: %w\nhint: name one in a folder that may be written to", flag, path, err)
+		return hinted{fmt.Errorf("%s %s: the file cannot be made: %w", flag, path, err), "name one in a folder that may be written to"}
 	}
 	return nil
 }

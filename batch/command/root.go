@@ -82,10 +82,18 @@ type usage struct{ error }
 
 func (u usage) Unwrap() error { return u.error }
 
+// hinted is an error with what its reader can do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
 // Main runs the program and returns the code to end with.
 func Main(env Env, args []string) (code int) {
 	env.Stdout = output{env.Stdout}
-	a := &app{Env: env, log: slog.New(slog.DiscardHandler)} // until openLog
+	a := &app{Env: env}
 	defer func() {
 		if p := recover(); p != nil {
 			code = a.fault(p, debug.Stack(), args)
@@ -153,7 +161,7 @@ Then do it:                       mde-offboard run LIST.csv`,
 		if asked, ok := errors.AsType[request](err); ok {
 			return asked
 		}
-		return &batch.Stop{Why: badValue(err, "").Error(), Hint: cmd.CommandPath() + " --help lists the flags", Code: batch.CodeUsage}
+		return usage{hinted{badValue(err, ""), cmd.CommandPath() + " --help lists the flags"}}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	a.global.addFlags(root.PersistentFlags())
@@ -249,6 +257,9 @@ func codeOf(err error) (code int, hint string) {
 	}
 	if hint == "" {
 		hint = hintOf(err)
+	}
+	if h, ok := errors.AsType[hinted](err); ok && hint == "" {
+		hint = h.hint
 	}
 	return code, hint
 }

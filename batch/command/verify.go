@@ -62,7 +62,7 @@ type checked struct {
 
 func (a *app) verifyCheckpoint(asJSON bool) error {
 	if !a.hasCheckpoint() { // opening it would make one, in which all fits
-		return usage{fmt.Errorf("%s: there is no such checkpoint\nhint: --checkpoint FILE names another one", a.checkpointPath())}
+		return usage{hinted{fmt.Errorf("%s: there is no such checkpoint", a.checkpointPath()), "--checkpoint FILE names another one"}}
 	}
 	store, err := a.openStore()
 	if err != nil {
@@ -101,9 +101,9 @@ func (a *app) verifyFolder(dir, keyFile string, asJSON bool) error {
 		}
 	}
 	if info, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return usage{fmt.Errorf("%s: there is no such folder\nhint: mde-offboard report BATCH writes one", dir)}
+		return usage{hinted{fmt.Errorf("%s: there is no such folder", dir), "mde-offboard report BATCH writes one"}}
 	} else if err == nil && !info.IsDir() {
-		return usage{fmt.Errorf("%s is not a folder\nhint: name the report folder that it lies in", dir)}
+		return usage{hinted{fmt.Errorf("%s is not a folder", dir), "name the report folder that it lies in"}}
 	}
 	// A folder can be checked where there is no checkpoint: at the auditor's.
 	var store *checkpoint.Store

@@ -23,7 +23,7 @@ func takes(least, most int) cobra.PositionalArgs {
 		default:
 			return nil
 		}
-		return usage{fmt.Errorf("%s: %s\nhint: %s --help shows how it is called", cmd.Name(), why, cmd.CommandPath())}
+		return usage{hinted{fmt.Errorf("%s: %s", cmd.Name(), why), cmd.CommandPath() + " --help shows how it is called"}}
 	}
 }
 
