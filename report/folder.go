@@ -33,13 +33,21 @@ type Folder struct {
 // is not there: results.csv; failed.csv with what was refused or has failed, or
 // whose action has, and pending.csv with what is still to be sent or in doubt, both lists that can be
 // run; audit.json; audit.html; and manifest.json, which names them all. Into a
-// folder that holds anything else it writes nothing and returns a *NoReport.
+// folder that holds anything else, or the report of another batch that was no
+// rehearsal, it writes nothing and returns a *NoReport.
 //
 // All of it is of one moment of the checkpoint. The manifest is taken away first
 // and written last, so a folder that has one is complete.
 func WriteFolder(ctx context.Context, s *checkpoint.Store, batch int64, dir string, opt FolderOptions) (Folder, error) {
 	f := Folder{Dir: dir}
-	if err := checkFolder(dir); err != nil {
+	err := s.View(ctx, func(r checkpoint.Reader) error {
+		b, err := r.Batch(batch)
+		if err != nil {
+			return err
+		}
+		return errors.Join(checkFolder(dir), checkOwner(dir, b))
+	})
+	if err != nil {
 		return Folder{}, fmt.Errorf("report: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -50,7 +58,7 @@ func WriteFolder(ctx context.Context, s *checkpoint.Store, batch int64, dir stri
 			return Folder{}, fmt.Errorf("report: %w", err)
 		}
 	}
-	err := s.View(ctx, func(r checkpoint.Reader) error {
+	err = s.View(ctx, func(r checkpoint.Reader) error {
 		a, err := gather(ctx, r, batch)
 		if err != nil {
 			return err

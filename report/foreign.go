@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,15 +10,15 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"mde-offboard/batch/checkpoint"
 )
 
-// NoReport says that a folder holds something that is not of a report, so that
-// none is written into it.
-type NoReport struct{ Dir, File string }
+// NoReport says that a folder holds something that is not of the batch's report, so
+// that none is written into it.
+type NoReport struct{ Dir, Holds string }
 
-func (e *NoReport) Error() string {
-	return fmt.Sprintf("the folder %s holds %s, which is not of a report", e.Dir, e.File)
-}
+func (e *NoReport) Error() string { return fmt.Sprintf("the folder %s holds %s", e.Dir, e.Holds) }
 
 // reportFiles are the files that a manifest names, in its order.
 var reportFiles = []string{"results.csv", "failed.csv", "pending.csv", auditName, pageName}
@@ -63,8 +64,29 @@ func checkFolder(dir string) error {
 	}
 	for _, e := range entries {
 		if e.IsDir() || !ofReport(e.Name()) {
-			return &NoReport{dir, e.Name()}
+			return &NoReport{dir, e.Name() + ", which is not of a report"}
 		}
+	}
+	return nil
+}
+
+// checkOwner returns a *NoReport for a folder with the report of another batch: two
+// customers' may have one name, and a rehearsal has that of what it rehearses. The
+// report of a rehearsal gives way.
+func checkOwner(dir string, b checkpoint.Batch) error {
+	raw, err := os.ReadFile(filepath.Join(dir, manifestName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var m manifest
+	if json.Unmarshal(raw, &m) != nil || m.Simulated { // what cannot be read proves nothing
+		return nil
+	}
+	if m.Batch != b.Name || m.Cloud != b.Key.Cloud || m.TenantID != b.Key.Tenant || b.Simulated {
+		return &NoReport{dir, fmt.Sprintf("the report of batch %q of tenant %s", m.Batch, m.TenantID)}
 	}
 	return nil
 }

@@ -1,11 +1,14 @@
 package report
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"mde-offboard/batch/checkpoint"
 )
 
 // TestForeignFolder has a report written into no folder of other things.
@@ -39,5 +42,41 @@ func TestForeignFolder(t *testing.T) {
 	}
 	if err := checkFolder(filepath.Join(t.TempDir(), "new")); err != nil {
 		t.Errorf("checkFolder of a folder that is not there = %v; want none", err)
+	}
+}
+
+// TestReportOfAnother has no report written over that of another batch.
+func TestReportOfAnother(t *testing.T) {
+	mine := checkpoint.Batch{Name: "list", Key: checkpoint.Key{Cloud: "commercial", Tenant: "contoso"}}
+	rehearsal := checkpoint.Batch{Name: "list", Key: checkpoint.Key{Cloud: "simulated", Tenant: "made up"}, Simulated: true}
+	there := manifest{Batch: "list", Cloud: "commercial", TenantID: "contoso"}
+	rehearsed := manifest{Batch: "list", Cloud: "simulated", TenantID: "made up", Simulated: true}
+	tenant, name := there, there
+	tenant.TenantID, name.Batch = "fabrikam", "other"
+	for _, tt := range []struct {
+		why   string
+		there manifest
+		b     checkpoint.Batch
+		ok    bool
+	}{
+		{"the same batch's", there, mine, true},
+		{"another tenant's of the same name", tenant, mine, false},
+		{"another batch's", name, mine, false},
+		{"a run's, by a rehearsal", there, rehearsal, false},
+		{"a rehearsal's, by a run", rehearsed, mine, true},
+		{"a rehearsal's, by a rehearsal", rehearsed, rehearsal, true},
+	} {
+		dir := t.TempDir()
+		raw, err := json.Marshal(tt.there)
+		if err := errors.Join(err, os.WriteFile(filepath.Join(dir, manifestName), raw, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		var no *NoReport
+		if err := checkOwner(dir, tt.b); (err == nil) != tt.ok || err != nil && !errors.As(err, &no) {
+			t.Errorf("%s: %v; want accepted %v", tt.why, err, tt.ok)
+		}
+	}
+	if err := checkOwner(t.TempDir(), mine); err != nil {
+		t.Errorf("a folder without a manifest: %v; want none", err)
 	}
 }

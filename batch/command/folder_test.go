@@ -69,7 +69,7 @@ func TestWrongFolder(t *testing.T) {
 		{"verify of a file", a.verifyFolder(file, "", false), batch.CodeUsage},
 		{"verify of a folder without a manifest", a.verifyFolder(filepath.Join(dir, "empty"), "", false), batch.CodeIncomplete},
 		{"verify of a checkpoint that is not there", a.verifyCheckpoint(false), batch.CodeUsage},
-		{"a report into a folder of other things", notReport(fmt.Errorf("report: %w", &report.NoReport{Dir: dir, File: "list.csv"})), batch.CodeUsage},
+		{"a report into a folder of other things", notReport(fmt.Errorf("report: %w", &report.NoReport{Dir: dir, Holds: "list.csv"})), batch.CodeUsage},
 	} {
 		if got := codeIn(tt.err); tt.err == nil || got != tt.want {
 			t.Errorf("%s: %v, code %d; want code %d", tt.why, tt.err, got, tt.want)

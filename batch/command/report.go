@@ -79,7 +79,7 @@ func (a *app) report(t *telling, name string) error {
 func notReport(err error) error {
 	var no *report.NoReport
 	if errors.As(err, &no) {
-		return &batch.Stop{Why: err.Error(), Code: batch.CodeUsage, Hint: "nothing was written; name a folder that is new, empty or of an earlier report: --out DIR"}
+		return &batch.Stop{Why: err.Error(), Code: batch.CodeUsage, Hint: "nothing was written; name a folder that is new, empty or of an earlier report of this batch: --out DIR"}
 	}
 	return err
 }
