@@ -48,7 +48,7 @@ func compareTable(have, want Reader, table, query string, b Batch) error {
 			return nil
 		}
 		if what := differ(table, h, w, hm, wm); what != "" {
-			return &ErrMismatch{b.Name, what}
+			return b.mismatch(what)
 		}
 	}
 }
@@ -118,5 +118,5 @@ func (r Reader) bookkeeping(b Batch) error {
 	if err != nil {
 		return err
 	}
-	return &ErrMismatch{b.Name, fmt.Sprintf("table attempt, row %d: it does not count against the quota as it should", id)}
+	return b.mismatch(fmt.Sprintf("table attempt, row %d: it does not count against the quota as it should", id))
 }

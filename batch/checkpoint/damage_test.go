@@ -150,11 +150,14 @@ func TestOtherFiles(t *testing.T) {
 		{"the head cannot be read", func(p string) error { return os.WriteFile(p+"-head", []byte(`{"1":`), 0o600) }, ErrDamaged, "c.db-head"},
 		{"a newer program's", func(p string) error { return execIn(p, "INSERT INTO schema_version VALUES (99)") }, ErrNewer, "version 99"},
 		{"no schema version", func(p string) error { return execIn(p, "DELETE FROM schema_version") }, ErrDamaged, "version"},
-		{"a batch is gone", func(p string) error { return execIn(p, "DELETE FROM batch WHERE id = 1") }, ErrDamaged, "batch 1"},
-		{"an older copy that went on", func(p string) error { return execIn(p, "UPDATE event SET hash = 'x' WHERE seq = 8") }, ErrDamaged, "event 8"},
+		{"a batch is gone", func(p string) error { return execIn(p, "DELETE FROM batch WHERE id = 1") }, ErrDamaged, "batch 1: "},
+		{"an older copy that went on", func(p string) error { return execIn(p, "UPDATE event SET hash = 'x' WHERE seq = 8") }, ErrDamaged, `batch "first": event 8`},
+		{"the tenant's own chain is not what it was", func(p string) error {
+			return execIn(p, "UPDATE batch SET name = '' WHERE id = 1; DELETE FROM event WHERE batch = 1 AND seq = 8")
+		}, ErrDamaged, "the calls of tenant tenant that serve no batch: event 8"},
 		{"the last event is gone, and counted out", func(p string) error {
 			return execIn(p, "DELETE FROM event WHERE batch = 1 AND seq = 8; UPDATE batch SET events = 7, head = (SELECT hash FROM event WHERE batch = 1 AND seq = 7) WHERE id = 1")
-		}, ErrDamaged, "1 events of batch 1 are missing"},
+		}, ErrDamaged, `batch "first": 1 of 8 events are missing`},
 	} {
 		path := temp(t)
 		if err := sample(t, path).Close(); err != nil {

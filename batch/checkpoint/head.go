@@ -143,8 +143,8 @@ func (s *Store) checkHead() error {
 	}
 	for id, w := range want {
 		if n := have[id].Events; n < w.Events {
-			return fmt.Errorf("%w: %d events of batch %d are missing (if an older copy was put in its place on purpose, delete %s)",
-				ErrDamaged, w.Events-n, id, base)
+			return fmt.Errorf("%w: %s: %d of %d events are missing (if an older copy was put in its place on purpose, delete %s)",
+				ErrDamaged, titled(s.db, id), w.Events-n, w.Events, base)
 		}
 		var hash string
 		err := s.db.QueryRow("SELECT hash FROM event WHERE batch = $1 AND seq = $2", id, w.Events).Scan(&hash)
@@ -152,8 +152,17 @@ func (s *Store) checkHead() error {
 			return err
 		}
 		if hash != w.Hash {
-			return fmt.Errorf("%w: event %d of batch %d is not the one that %s knows", ErrDamaged, w.Events, id, base)
+			return fmt.Errorf("%w: %s: event %d is not the one that %s knows", ErrDamaged, titled(s.db, id), w.Events, base)
 		}
 	}
 	return nil
+}
+
+// titled names the chain of a batch, by its number where the batch is gone too.
+func titled(db querier, id int64) string {
+	var name, tenant string
+	if err := db.QueryRow("SELECT name, tenant FROM batch WHERE id = $1", id).Scan(&name, &tenant); err != nil {
+		return fmt.Sprintf("batch %d", id)
+	}
+	return chainOf(name, tenant)
 }

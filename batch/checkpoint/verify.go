@@ -10,9 +10,22 @@ import (
 )
 
 // ErrMismatch says that something in a checkpoint is not what its events say.
-type ErrMismatch struct{ Batch, What string }
+// Chain says whose events they are.
+type ErrMismatch struct{ Chain, What string }
 
-func (e *ErrMismatch) Error() string { return fmt.Sprintf("batch %q: %s", e.Batch, e.What) }
+func (e *ErrMismatch) Error() string { return e.Chain + ": " + e.What }
+
+// chainOf names the chain of a batch. One without a name holds the calls of a
+// tenant that serve no batch.
+func chainOf(name, tenant string) string {
+	if name == "" {
+		return "the calls of tenant " + tenant + " that serve no batch"
+	}
+	return fmt.Sprintf("batch %q", name)
+}
+
+// mismatch says that something of a batch does not fit.
+func (b Batch) mismatch(what string) error { return &ErrMismatch{chainOf(b.Name, b.Key.Tenant), what} }
 
 // Verify checks a batch: that its chain is whole, each hash over the one before
 // it, and that the tables say what the events say, by making them anew from the
@@ -64,7 +77,7 @@ func (r Reader) strays() error {
 			return err
 		}
 		if n > 0 {
-			return &ErrMismatch{fmt.Sprintf("#%d", batch), fmt.Sprintf("it is not in table batch, and table %s has %d rows of it", table, n)}
+			return &ErrMismatch{fmt.Sprintf("batch %d", batch), fmt.Sprintf("it is not in table batch, and table %s has %d rows of it", table, n)}
 		}
 	}
 	var key sql.NullString
@@ -86,8 +99,8 @@ func (r Reader) verify(batch int64) error {
 			return err
 		}
 		if last != b.Events || head != b.Head {
-			return &ErrMismatch{b.Name, fmt.Sprintf("its chain should have %d events and end in %s; it has %d and ends in %s",
-				b.Events, short(b.Head), last, short(head))}
+			return b.mismatch(fmt.Sprintf("its chain should have %d events and end in %s; it has %d and ends in %s",
+				b.Events, short(b.Head), last, short(head)))
 		}
 		if err := compare(r, to.Reader, b); err != nil {
 			return err
@@ -111,7 +124,7 @@ func (r Reader) AsOf(b Batch, seq int64, fn func(Reader) error) error {
 			return err
 		}
 		if last != seq {
-			return &ErrMismatch{b.Name, fmt.Sprintf("event %d is missing", last+1)}
+			return b.mismatch(fmt.Sprintf("event %d is missing", last+1))
 		}
 		if _, err := to.exec("UPDATE batch SET events = $1, head = $2 WHERE id = $3", last, head, b.ID); err != nil {
 			return err
@@ -177,10 +190,10 @@ func replayChain(r Reader, to *Tx, b Batch, upTo int64, keep func(entry) error) 
 	for rows.Next() {
 		var e entry
 		if err := rows.Scan(&e.seq, &e.at, &e.kind, &e.body, &e.hash); err != nil {
-			return last, head, &ErrMismatch{b.Name, fmt.Sprintf("event %d cannot be read: %v", last+1, err)}
+			return last, head, b.mismatch(fmt.Sprintf("event %d cannot be read: %v", last+1, err))
 		}
 		if err := replayEvent(to, b.ID, e, last, head); err != nil {
-			return last, head, &ErrMismatch{b.Name, err.Error()}
+			return last, head, b.mismatch(err.Error())
 		}
 		if err := keep(e); err != nil {
 			return last, head, err

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -48,6 +49,59 @@ func TestVerifyOfAnotherVersion(t *testing.T) {
 	}
 	if err := a.verifyFolder(dir, "", false); err != nil || a.code != batch.CodeIncomplete || !strings.Contains(said.String(), `but for audit.html, which version "0.0.1"`) {
 		t.Errorf("verify = %v, code %d, %s; want code 3, and the page named", err, a.code, said)
+	}
+}
+
+// TestVerifyDamaged: what verify is there to find has its own code and a hint that
+// is about verifying, and is named by the batch's name.
+func TestVerifyDamaged(t *testing.T) {
+	for _, tt := range []struct{ why, query, want string }{
+		{"the last event deleted", "DELETE FROM event WHERE batch = 2 AND seq = 2", `batch "fleet": event 2`},
+		{"the last event deleted and counted out", `DELETE FROM event WHERE batch = 2 AND seq = 2;
+			UPDATE batch SET events = 1, head = (SELECT hash FROM event WHERE batch = 2 AND seq = 1) WHERE id = 2`, `batch "fleet": 1 of 2 events are missing`},
+		{"the same of calls that serve no batch", "DELETE FROM event WHERE batch = 1 AND seq = 2", "the calls of tenant t-1 that serve no batch: event 2"},
+		{"an event in the middle", "DELETE FROM event WHERE batch = 2 AND seq = 1", `batch "fleet": event 1 is missing`},
+	} {
+		a := testApp(t)
+		a.global.checkpoint = filepath.Join(t.TempDir(), "checkpoint.db")
+		store, err := a.openStore()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Update(func(tx *checkpoint.Tx) error {
+			for _, name := range []string{"", "fleet"} {
+				id, err := tx.NewBatch(checkpoint.NewBatch{Name: name, Cloud: "commercial", Tenant: "t-1"}, time.Now())
+				if err == nil {
+					_, err = tx.Append(id, checkpoint.Event{Kind: "note", At: time.Now()})
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		db, err := sql.Open("sqlite", a.global.checkpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, err = db.Exec(tt.query)
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		for name, err := range map[string]error{"verify": a.verifyCheckpoint(false), "verify DIR": a.verifyFolder(t.TempDir(), "", false)} {
+			code, hint := codeOf(err)
+			if name == "verify DIR" && strings.Contains(fmt.Sprint(err), "manifest.json") {
+				continue // the folder comes first where the checkpoint can be opened
+			}
+			if code != batch.CodeIncomplete || !strings.Contains(fmt.Sprint(err), tt.want) || strings.Contains(hint, "start with another") {
+				t.Errorf("%s of a checkpoint with %s: %v, hint %q, code %d; want code 3 and %s", name, tt.why, err, hint, code, tt.want)
+			}
+		}
 	}
 }
 

@@ -42,12 +42,17 @@ kept an earlier head; each run prints it.`,
 	return cmd
 }
 
-// unfit is the answer that something does not fit.
+// unfit is the answer that something does not fit. A checkpoint that is damaged is
+// what verify is there to find.
 func unfit(err error) error {
 	var chain *checkpoint.ErrMismatch
 	var folder *report.Mismatch
-	if errors.As(err, &chain) || errors.As(err, &folder) {
+	switch {
+	case errors.As(err, &chain), errors.As(err, &folder):
 		return &batch.Stop{Why: "does not fit: " + err.Error(), Code: batch.CodeIncomplete}
+	case errors.Is(err, checkpoint.ErrDamaged):
+		return &batch.Stop{Why: "does not fit: " + err.Error(), Code: batch.CodeIncomplete,
+			Hint: "nothing was changed, and no run goes on with it; a copy that fits, or the heads that runs have printed, tell what was there"}
 	}
 	return err
 }
@@ -66,7 +71,7 @@ func (a *app) verifyCheckpoint(asJSON bool) error {
 	}
 	store, err := a.openStore()
 	if err != nil {
-		return err
+		return unfit(err)
 	}
 	defer store.Close()
 	if err := store.VerifyAll(a.Context); err != nil {
@@ -110,7 +115,7 @@ func (a *app) verifyFolder(dir, keyFile string, asJSON bool) error {
 	if a.hasCheckpoint() {
 		var err error
 		if store, err = a.openStore(); err != nil {
-			return err
+			return unfit(err)
 		}
 		defer store.Close()
 	}
