@@ -170,6 +170,7 @@ func TestPartsAreLists(t *testing.T) {
 	w := newWorld(t)
 	small(w)
 	failed := action(5, "TimeOut")
+	w.call(6, 2, answer{outcome: "again", http: 503, message: "cut\x00off"})
 	w.append(checkpoint.Event{Kind: "track", Tasks: []checkpoint.TaskChange{{N: 5, Action: failed}}})
 	dir := write(t, w, FolderOptions{Excel: true})
 	for _, tt := range []struct {

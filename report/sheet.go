@@ -139,16 +139,20 @@ func (s *sheet) close() error {
 func (s *sheet) Write(ours []string) error {
 	cells := make([]string, len(ours)+s.width)
 	for i, c := range ours {
-		cells[i] = defuse(c)
+		cells[i] = cell(c)
 	}
 	for i, c := range s.extras[s.next][:min(s.width, len(s.extras[s.next]))] {
-		cells[len(ours)+i] = defuse(c)
+		cells[len(ours)+i] = cell(c)
 	}
 	if s.next++; !s.header {
 		s.header, s.extras, s.next = true, s.extras[:0], 0
 	}
 	return s.writeLine(cells)
 }
+
+// cell is a text as it stands in the file. An answer may hold a NUL, which no
+// reader of CSV takes for text, ours among them: it would refuse the whole list.
+func cell(s string) string { return defuse(strings.ReplaceAll(s, "\x00", "\ufffd")) }
 
 // writeLine ends a row with CR LF and leaves line breaks within a cell as they
 // are. csv.Writer's own UseCRLF would drop a lone CR from a cell.
