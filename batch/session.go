@@ -2,8 +2,6 @@ package batch
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,20 +41,6 @@ type Open struct {
 	Tasks []checkpoint.Task
 }
 
-// ErrOtherRunner says that another process is at work on the batch.
-type ErrOtherRunner struct {
-	Name string
-	Run  checkpoint.Run
-}
-
-func (e *ErrOtherRunner) Error() string {
-	who := ""
-	if e.Run.PID != 0 {
-		who = fmt.Sprintf(": %s on %s, process %d, since %s", e.Run.Who, e.Run.Host, e.Run.PID, e.Run.Started.Format(time.RFC3339))
-	}
-	return fmt.Sprintf("another runner is at work on batch %q%s", e.Name, who)
-}
-
 // Open takes a batch for this process and brings it up to date: what a runner
 // that died left open is put in doubt. The lock is the system's, so it ends
 // with its process, however that ends.
@@ -75,71 +59,6 @@ func (s *Session) Open(ctx context.Context, name string) (*Open, error) {
 
 // Close lets other processes work on the batch.
 func (o *Open) Close() error { return o.lock.Close() }
-
-// What runs do. One of whatTrack only watches: it may stand beside one of the
-// others, and has a lock of its own.
-const (
-	whatTrack  = "track"
-	whatCancel = "cancel"
-)
-
-// lock takes what only one process at a time may have: a batch, or the tracking
-// of one. If another has it, the error is an *ErrOtherRunner.
-func (s *Session) lock(ctx context.Context, what, name string) (*flock.Flock, error) {
-	lock := flock.New(s.lockFile(what, name))
-	ok, err := lock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("lock of %s %q: %w", what, name, err)
-	}
-	if !ok {
-		return nil, s.otherRunner(ctx, name, what == whatTrack)
-	}
-	return lock, nil
-}
-
-// LockBatch takes a batch and the tracking of it from all other processes, for
-// whoever has no session. If one has either, the error is an *ErrOtherRunner.
-func LockBatch(ctx context.Context, store *checkpoint.Store, b checkpoint.Batch) (unlock func(), err error) {
-	s := &Session{Store: store, Key: b.Key}
-	run, err := s.lock(ctx, "batch", b.Name)
-	if err != nil {
-		return nil, err
-	}
-	track, err := s.lock(ctx, whatTrack, b.Name)
-	if err != nil {
-		run.Close()
-		return nil, err
-	}
-	return func() { track.Close(); run.Close() }, nil
-}
-
-// lockFile is never deleted: a process that waits for it must not wait for a
-// file that has no name any more.
-func (s *Session) lockFile(what, name string) string {
-	h := sha256.Sum256([]byte(s.Key.Cloud + "|" + s.Key.Tenant + "|" + name))
-	return s.Store.Path() + "-" + what + "-" + hex.EncodeToString(h[:6]) + "-lock"
-}
-
-func (s *Session) otherRunner(ctx context.Context, name string, tracks bool) error {
-	e := &ErrOtherRunner{Name: name}
-	err := s.Store.View(ctx, func(r checkpoint.Reader) error {
-		b, err := r.FindBatch(s.Key.Cloud, s.Key.Tenant, name)
-		if err != nil {
-			return err
-		}
-		runs, err := r.Runs(b.ID)
-		for _, run := range runs {
-			if run.Ended.IsZero() && (run.What == whatTrack) == tracks {
-				e.Run = run
-			}
-		}
-		return err
-	})
-	if err != nil && !errors.Is(err, checkpoint.ErrNoBatch) {
-		return err
-	}
-	return e
-}
 
 // load reads the batch, checks it, and settles the accounts of a dead runner.
 func (o *Open) load(ctx context.Context) error {

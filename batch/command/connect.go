@@ -165,7 +165,7 @@ func (a *app) signIn(ctx context.Context, client *defender.Client, patience time
 		}
 		if time.Since(began) >= patience {
 			return id, &batch.Stop{Why: fmt.Sprintf("no sign-in for %v", patience), Err: err, Code: batch.CodeStopped,
-				Hint: strings.TrimSuffix(hintOf(err)+"; the same command goes on", "; ")}
+				Hint: strings.TrimPrefix(hintOf(err)+"; the same command goes on", "; ")}
 		}
 		a.say("waiting: %v; trying again in %v, until %s", err, pause, clockTime(began.Add(patience)))
 		if hint := hintOf(err); hint != "" && hint != said {

@@ -1,9 +1,11 @@
 package batch
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mde-offboard/batch/checkpoint"
@@ -60,4 +62,31 @@ func TestAtWork(t *testing.T) {
 		}
 		store.Close()
 	}
+}
+
+// TestLockOutlivesALook: who asks whether a runner is at work has its lock for a
+// moment, and a run that starts in that moment does not take that for a runner.
+func TestLockOutlivesALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := checkpoint.Open(filepath.Join(t.TempDir(), "checkpoint.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		s := &Session{Store: store}
+		look, err := s.lock(t.Context(), "batch", "list")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(150*time.Millisecond, func() { look.Close() })
+		lock, err := s.lock(t.Context(), "batch", "list")
+		if err != nil {
+			t.Fatalf("a lock that is had for a moment: %v; want it", err)
+		}
+		defer lock.Close()
+		var other *ErrOtherRunner
+		if _, err := s.lock(t.Context(), "batch", "list"); !errors.As(err, &other) {
+			t.Errorf("a lock that is kept: %v; want another runner", err)
+		}
+	})
 }
