@@ -57,7 +57,8 @@ const remembered = 2 * time.Hour
 // Rebase counts a key's history as of now, because the clock can no longer be
 // trusted to say how long ago it was: it errs on the side of waiting. What was
 // still to come when the last stamp was made, the end of a hold or of a call
-// that was given up, stays as far away as it was then.
+// that was given up, stays as far away as it was then. What counts earlier by that
+// than its event says is noted, for Verify.
 func (tx *Tx) Rebase(key Key, now time.Time) error { return tx.rebase(key, now, 0) }
 
 // rebase is Rebase when the last stamp is already one of a clock that was set
@@ -92,7 +93,10 @@ func (tx *Tx) rebase(key Key, now time.Time, ahead int64) error {
 		{`UPDATE run SET alive = $1 WHERE alive > $1 OR EXISTS
 			(SELECT 1 FROM attempt a WHERE a.batch = run.batch AND a.run = run.id AND a.quota_key = $2 AND a.counted = 0)`,
 			[]any{us, key.String()}},
-		{`UPDATE clock SET seen = $1, known = 0 WHERE quota_key = $2`, []any{us, key.String()}},
+		{`UPDATE clock SET seen = $1, known = 0, set_back = (SELECT MAX(back) FROM (SELECT clock.set_back AS back
+			UNION ALL SELECT a.over - a.counted FROM attempt a WHERE a.quota_key = $2 AND a.counted >= $1
+			UNION ALL SELECT h.until - h.effective FROM hold h WHERE h.quota_key = $2 AND h.effective >= $1) AS moved)
+			WHERE quota_key = $2`, []any{us, key.String()}},
 	} {
 		if _, err := tx.exec(update.sql, update.args...); err != nil {
 			return err

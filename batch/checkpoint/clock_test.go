@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"testing"
 	"time"
 )
@@ -150,6 +151,17 @@ func TestRebaseKeepsWhatIsToCome(t *testing.T) {
 			}
 		}
 		s.mustVerify(t)
+		for _, sql := range []string{"UPDATE hold SET effective = until - 3600000001", "UPDATE attempt SET counted = over - 3600000001"} {
+			if err := doctored(t, s, sql); !isNamed(err) {
+				t.Errorf("clock set by %v s: %s: %v; want it named, as no clock was set back so far", set, sql, err)
+			}
+		}
+		// A checkpoint of before that was noted has it for right as it is.
+		path := s.Path()
+		if err := errors.Join(s.Close(), execIn(path, "ALTER TABLE clock DROP COLUMN set_back; DELETE FROM schema_version WHERE version = 4")); err != nil {
+			t.Fatal(err)
+		}
+		open(t, path).mustVerify(t)
 	}
 }
 

@@ -106,17 +106,25 @@ func (r *rowReader) next() bool {
 }
 
 // bookkeeping checks what of the columns outside the chain can be checked: that
-// an attempt counts against the quota as one that is open, over or unsent.
+// an attempt counts against the quota as one that is open, over or unsent, and
+// that neither it nor a hold counts from earlier than its event says, unless the
+// clock was set back by as much. What counts from later makes a run wait.
 func (r Reader) bookkeeping(b Batch) error {
-	var id int64
-	err := r.QueryRow(`SELECT id FROM attempt WHERE batch = $1
-		AND counted <> CASE WHEN over = 0 THEN 0 WHEN sent = 0 THEN -1 WHEN counted > 0 THEN counted ELSE 1 END
-		ORDER BY id LIMIT 1`, b.ID).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
+	const back = "COALESCE((SELECT set_back FROM clock c WHERE c.quota_key = t.quota_key), 0)"
+	for _, table := range []struct{ name, wrong, what string }{
+		{"attempt", `counted <> CASE WHEN over = 0 THEN 0 WHEN sent = 0 THEN -1 WHEN counted >= over - ` + back + ` AND counted > 0 THEN counted ELSE over END`,
+			"it does not count against the quota as it should"},
+		{"hold", "effective < until - " + back, "it ends earlier than it should"},
+	} {
+		var id int64
+		err := r.QueryRow("SELECT id FROM "+table.name+" t WHERE batch = $1 AND "+table.wrong+" ORDER BY id LIMIT 1", b.ID).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return b.mismatch(fmt.Sprintf("table %s, row %d: %s", table.name, id, table.what))
 	}
-	if err != nil {
-		return err
-	}
-	return b.mismatch(fmt.Sprintf("table attempt, row %d: it does not count against the quota as it should", id))
+	return nil
 }

@@ -287,7 +287,7 @@ func TestEventFlippedInTheFile(t *testing.T) {
 // unchecked are the columns that no event says anything about.
 var unchecked = map[string]string{
 	"run.alive":      "a sign of life comes every few seconds and is no event",
-	"hold.effective": "moves with the clock",
+	"hold.effective": "moves with the clock, and a later one makes a run wait",
 }
 
 // TestProjectionDoctored changes one value in every column of every table that
@@ -329,6 +329,10 @@ func TestProjectionDoctored(t *testing.T) {
 		{"an open call that counts as unsent", "UPDATE attempt SET counted = -1 WHERE over = 0"},
 		{"an open call that counts as over", "UPDATE attempt SET counted = 1 WHERE over = 0"},
 		{"a call that is over and counts as unsent", "UPDATE attempt SET counted = -1 WHERE over > 0"},
+		{"a call that counts from an hour earlier", "UPDATE attempt SET counted = counted - 3600000000 WHERE counted > 1"},
+		{"a call that counts from the beginning of time", "UPDATE attempt SET counted = 1 WHERE counted > 1"},
+		{"a hold that ends an hour earlier", "UPDATE hold SET effective = until - 3600000000"},
+		{"a hold that has no end", "UPDATE hold SET effective = 0"},
 		{"a row that comes from no event", "INSERT INTO task SELECT batch, 99, position, file, line, device, name, comment, extra, status, reason, attempts, tries404, not_before, doubt_until, doubt_since, attempt, action, action_type, action_status, action_requestor, action_created, action_updated, action_error, health, taken FROM task WHERE batch = 1 AND n = 1"},
 	} {
 		if err := doctored(t, s, tt.sql); !isNamed(err) {

@@ -27,6 +27,10 @@ It is 3 too where something could not be compared: a page that another version
 wrote, or what calls of other batches did to the quota that the checkpoint no
 longer has.
 
+In no chain are the clock by which the quota counts and a run's last sign of life:
+there verify finds only a call or a hold that counts from earlier than the clock
+was ever set back.
+
 A chain without a signature proves order and completeness only to someone who
 kept an earlier head; each run prints it.`,
 		Args: takes(0, 1),
