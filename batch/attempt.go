@@ -3,7 +3,6 @@ package batch
 import (
 	"context"
 	"errors"
-	"net"
 	"time"
 
 	"mde-offboard/batch/checkpoint"
@@ -126,14 +125,13 @@ func (a *attempt) drop() error {
 type result struct {
 	checkpoint.Outcome
 	x       defender.Exchange
-	gaveUp  bool
 	hold    time.Duration
 	holdWhy string
 }
 
 // outcomeOf describes how a request ended.
 func outcomeOf(word string, err error, x defender.Exchange) result {
-	r := result{x: x, gaveUp: gaveUp(err)}
+	r := result{x: x}
 	r.Outcome.Outcome = word
 	r.Unsent = !x.Sent
 	r.Status, r.RequestID = x.Status, x.RequestID
@@ -176,12 +174,6 @@ func join(a, b string) string {
 	return a + " " + b
 }
 
-// gaveUp says whether we stopped waiting, so that the call may still arrive.
-func gaveUp(err error) bool {
-	var n net.Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &n) && n.Timeout()
-}
-
 // over writes how the last request ended, with what that means for its task, in
 // one transaction, before anybody is told.
 func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
@@ -198,7 +190,7 @@ func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 	got := now.Add(-time.Since(r.x.Over))
 	sent := got.Add(-r.x.Over.Sub(r.x.At))
 	r.Attempt, r.Over = a.id, now
-	if r.gaveUp && !r.Unsent {
+	if r.x.Open {
 		r.Over = now.Add(c.opt.Timeout) // it may be on its way for as long again
 	}
 	e := checkpoint.Event{Kind: "outcome", At: now, Run: c.run, Outcome: []checkpoint.Outcome{r.Outcome}}

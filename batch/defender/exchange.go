@@ -3,12 +3,16 @@ package defender
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 // Gate is asked before each HTTP request that is about to leave, in the last
@@ -29,6 +33,9 @@ type Gate func(ctx context.Context, previous *Exchange) error
 type Exchange struct {
 	// Sent is true when a connection was had: some of the request may have left.
 	Sent bool
+	// Open is true when it was sent and no answer came, and it was not the other
+	// side that ended it: what has left may still arrive.
+	Open bool
 	// Status is that of the answer; 0: none came.
 	Status int
 	// Date is the server's clock as the answer told it, zero if it did not.
@@ -73,6 +80,21 @@ func neverConnected(err error) bool {
 	}
 	_, ok := errors.AsType[*net.DNSError](err)
 	return ok
+}
+
+// endedByPeer reports whether err shows that the other side has ended the
+// exchange, and will take nothing more of it. Whatever else ends one is our own
+// giving up: the time-out, a ping that was lost, and what has no type, as
+// net/http has none for a GOAWAY.
+func endedByPeer(err error) bool {
+	const resetOnWindows = syscall.Errno(10054) // WSAECONNRESET
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, resetOnWindows} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	_, reset := errors.AsType[http2.StreamError](err) // net/http's own can be had as one
+	return reset
 }
 
 // answered fills in what the header of an answer tells.

@@ -48,6 +48,39 @@ func TestHTTP2Refusals(t *testing.T) {
 	}
 }
 
+// TestOpen: a call that has no answer may still arrive, unless it was the other
+// side that ended it.
+func TestOpen(t *testing.T) {
+	tests := []struct {
+		reason string
+		pings  time.Duration // 0: as they are
+		refuse func(f *http2.Framer, stream uint32) error
+		want   bool
+	}{
+		{"nothing comes, and the ping is lost", 200 * time.Millisecond, func(*http2.Framer, uint32) error { return nil }, true},
+		{"the other side ends the request", 0, func(f *http2.Framer, stream uint32) error {
+			return f.WriteRSTStream(stream, http2.ErrCodeInternal)
+		}, false},
+		{"the other side closes the connection", 0, func(*http2.Framer, uint32) error { return io.EOF }, false},
+		{"the other side goes away, for which net/http has no type", 0, func(f *http2.Framer, _ uint32) error {
+			f.WriteGoAway(0, http2.ErrCodeNo, nil)
+			return io.EOF
+		}, true},
+	}
+	for _, test := range tests {
+		server := newRawServer(t, test.refuse)
+		network := defender.NewTransport(t, server.ca)
+		if test.pings > 0 {
+			network.HTTP2.SendPingTimeout, network.HTTP2.PingTimeout = test.pings, test.pings
+		}
+		c := connect(t, defender.Config{Endpoint: server.url, Transport: network}, defender.FixedSource(fixedCredential{testToken}))
+		_, x, err := c.Offboard(t.Context(), device, "c", nil)
+		if defender.ClassOf(err) != defender.InDoubt || !x.Sent || x.Open != test.want {
+			t.Errorf("%s: Offboard() = %+v, %v; want in doubt, sent, open %v", test.reason, x, err, test.want)
+		}
+	}
+}
+
 // rawServer speaks HTTP/2 frame by frame.
 type rawServer struct {
 	url, ca string

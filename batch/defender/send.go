@@ -102,6 +102,7 @@ func (c *call) note(x *Exchange, res *http.Response, err, cause error) {
 		c.err = fmt.Errorf("%w (%w)", cause, err)
 	}
 	if res == nil {
+		x.Open = x.Sent && (cause != nil || !endedByPeer(err))
 		return
 	}
 	x.Sent = true

@@ -8,8 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,11 +112,11 @@ func TestFaults(t *testing.T) {
 			cfg := defender.Config{Endpoint: server.URL, CAFile: caFile(t, server)}
 			c := connect(t, cfg, defender.FixedSource(fixedCredential{testToken}))
 			_, x, err := c.Offboard(t.Context(), device, "c", nil)
-			if got := defender.ClassOf(err); got != test.post || !x.Sent || x.Status != test.status {
+			if got := defender.ClassOf(err); got != test.post || !x.Sent || x.Open || x.Status != test.status {
 				t.Errorf("%s, HTTP/2 %v: Offboard() = %+v, %v; want %v, sent, status %d", test.reason, http2, x, err, test.post, test.status)
 			}
 			_, x, err = c.GetAction(t.Context(), "a-1", nil)
-			if got := defender.ClassOf(err); got != test.get || !x.Sent || x.Status != test.status {
+			if got := defender.ClassOf(err); got != test.get || !x.Sent || x.Open || x.Status != test.status {
 				t.Errorf("%s, HTTP/2 %v: GetAction() = %+v, %v; want %v, sent, status %d", test.reason, http2, x, err, test.get, test.status)
 			}
 			if got := read.Load(); got != 2 {
@@ -145,8 +147,8 @@ func TestTimeout(t *testing.T) {
 			defer s.Close()
 			c := connect(t, defender.Config{Endpoint: s.URL(), AuthorityHost: s.URL(), Transport: s.Transport()}, secretSource)
 			_, x, err := c.Offboard(t.Context(), device, "c", nil)
-			if defender.ClassOf(err) != defender.InDoubt || !x.Sent || (x.Status == 201) != test.status {
-				t.Errorf("%s: Offboard() = %+v, %v; want in doubt, sent, answer begun %v", test.faults, x, err, test.status)
+			if defender.ClassOf(err) != defender.InDoubt || !x.Sent || (x.Status == 201) != test.status || x.Open == test.status {
+				t.Errorf("%s: Offboard() = %+v, %v; want in doubt, sent, answer begun or open %v", test.faults, x, err, test.status)
 			}
 			if !strings.Contains(err.Error(), "no answer within 1m0s") || x.Over.Sub(x.At) != time.Minute {
 				t.Errorf("%s: Offboard() = %v after %v; want an error that names the time-out, after a minute", test.faults, err, x.Over.Sub(x.At))
@@ -165,8 +167,8 @@ func TestCallerLeavesInFlight(t *testing.T) {
 		<-r.Context().Done()
 	}), nil)
 	_, x, err := c.Offboard(ctx, device, "c", nil)
-	if defender.ClassOf(err) != defender.InDoubt || !x.Sent || !errors.Is(err, gone) {
-		t.Errorf("Offboard() = %+v, %v; want in doubt, sent, since the caller has left", x, err)
+	if defender.ClassOf(err) != defender.InDoubt || !x.Sent || !x.Open || !errors.Is(err, gone) {
+		t.Errorf("Offboard() = %+v, %v; want in doubt, sent, open, since the caller has left", x, err)
 	}
 }
 
@@ -264,18 +266,22 @@ func TestForeignTransport(t *testing.T) {
 		err    error
 		want   defender.Class
 		sent   bool
+		open   bool
 	}{
-		{"refused", &net.OpError{Op: "dial", Err: errors.New("refused")}, defender.NotSent, false},
-		{"no such name", &net.DNSError{Err: "no such host"}, defender.NotSent, false},
-		{"lost", &net.OpError{Op: "read", Err: errors.New("reset")}, defender.InDoubt, true},
-		{"who knows", errors.New("broken"), defender.InDoubt, true},
+		{"refused", &net.OpError{Op: "dial", Err: errors.New("refused")}, defender.NotSent, false, false},
+		{"no such name", &net.DNSError{Err: "no such host"}, defender.NotSent, false, false},
+		{"reset by the peer", &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, defender.InDoubt, true, false},
+		{"reset by the peer, on Windows", &net.OpError{Op: "read", Err: os.NewSyscallError("wsarecv", syscall.Errno(10054))}, defender.InDoubt, true, false},
+		{"given up by the system", &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ETIMEDOUT)}, defender.InDoubt, true, true},
+		{"no way there any more", &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.EHOSTUNREACH)}, defender.InDoubt, true, true},
+		{"who knows", errors.New("broken"), defender.InDoubt, true, true},
 	}
 	for _, test := range tests {
 		network := roundTripper(func(*http.Request) (*http.Response, error) { return nil, test.err })
 		c := connect(t, defender.Config{Transport: network}, defender.FixedSource(fixedCredential{testToken}))
 		_, x, err := c.Offboard(t.Context(), device, "c", nil)
-		if defender.ClassOf(err) != test.want || x.Sent != test.sent || !errors.Is(err, test.err) {
-			t.Errorf("%s: Offboard() = %+v, %v; want %v, sent %v", test.reason, x, err, test.want, test.sent)
+		if defender.ClassOf(err) != test.want || x.Sent != test.sent || x.Open != test.open || !errors.Is(err, test.err) {
+			t.Errorf("%s: Offboard() = %+v, %v; want %v, sent %v, open %v", test.reason, x, err, test.want, test.sent, test.open)
 		}
 	}
 }

@@ -1,9 +1,20 @@
 package defender
 
 import (
+	"net/http"
 	"testing"
 	"time"
 )
+
+// NewTransport makes the one over which calls go that change something.
+func NewTransport(t *testing.T, caFile string) *http.Transport {
+	t.Helper()
+	trusted, err := roots(caFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newTransport(trusted, time.Second, true)
+}
 
 // TestPings holds what would take half a minute to be seen: a connection over
 // which nothing comes is tried with a ping, and given up if that is lost too.
