@@ -263,10 +263,12 @@ func (c *canceller) lookTelling(ctx context.Context, tasks []checkpoint.Task) er
 	return err
 }
 
-// watchQuota says every second what calls of a kind wait for.
+// watchQuota says every second what calls of a kind wait for, and keeps the head.
 func (c *canceller) watchQuota(ctx context.Context, kind string, done <-chan struct{}) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
 	for {
 		v, err := c.store.Judge(c.opt.budget(c.key, kind), c.clock.Now)
 		if err != nil {
@@ -280,6 +282,10 @@ func (c *canceller) watchQuota(ctx context.Context, kind string, done <-chan str
 		})
 		select {
 		case <-tick.C:
+		case <-beat.C:
+			if err := c.store.KeepHead(); err != nil {
+				return err
+			}
 		case <-done:
 			return nil
 		case <-ctx.Done():

@@ -73,7 +73,7 @@ func (r *Runner) stillJudged(now time.Time) bool {
 func (r *Runner) untilOpen(ctx context.Context) {
 	for n := 0; ctx.Err() == nil && r.stopping == nil; n++ {
 		if n%10 == 0 { // seconds
-			r.stop(r.recalled())
+			r.beat()
 		}
 		until, ok := r.closed(r.clock.Now())
 		if ok {

@@ -105,7 +105,7 @@ func (r *Runner) Run(ctx, hard context.Context) (stop *Stop) {
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	beat := time.NewTicker(10 * time.Second)
+	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
 	for {
 		if ctx.Err() != nil {
@@ -129,14 +129,24 @@ func (r *Runner) Run(ctx, hard context.Context) (stop *Stop) {
 		case <-tick.C:
 			r.tell()
 		case <-beat.C:
-			if r.flying > 0 || r.looking {
-				r.stop(asStop(r.store.Alive(r.batch, r.run, r.clock.Now())))
-			}
-			r.stop(r.recalled())
+			r.beat()
 		case <-interrupted:
 		}
 		timer.Stop()
 	}
+}
+
+// beatEvery is how often a run does what is due every few seconds.
+const beatEvery = 10 * time.Second
+
+// beat gives a sign of life while calls are in flight, brings the head file up to
+// date, and sees whether the batch was closed.
+func (r *Runner) beat() {
+	if r.flying > 0 || r.looking {
+		r.stop(asStop(r.store.Alive(r.batch, r.run, r.clock.Now())))
+	}
+	r.stop(asStop(r.store.KeepHead()))
+	r.stop(r.recalled())
 }
 
 // asStop makes an error the reason for a stop; nil stays nil.

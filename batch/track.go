@@ -116,6 +116,9 @@ func (w *tracker) watch(ctx context.Context) (state Tracking, stop *Stop, err er
 			}
 			return state, readStop(err), nil
 		}
+		if err := w.store.KeepHead(); err != nil {
+			return state, nil, err
+		}
 		left := w.how.For - time.Since(began)
 		if state.Open == 0 || !w.how.UntilFinal && w.how.For == 0 || w.how.For > 0 && left <= 0 {
 			w.tell(state)

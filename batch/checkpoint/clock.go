@@ -156,12 +156,9 @@ func (tx *Tx) ServerDate(key Key, date, sent, over, now time.Time) error {
 
 // Alive notes a sign of life of a run: after the last one, a dead run's calls
 // can take effect for its grace. It is due every few seconds while calls are in
-// flight; a reservation is one too. The head file is brought up to date with it.
+// flight; a reservation is one too.
 func (s *Store) Alive(batch, run int64, now time.Time) error {
-	if err := s.Update(func(tx *Tx) error { return tx.alive(batch, run, now) }); err != nil {
-		return err
-	}
-	return s.bringHead()
+	return s.Update(func(tx *Tx) error { return tx.alive(batch, run, now) })
 }
 
 // alive refuses a run that has ended: others take its calls for over.

@@ -52,8 +52,8 @@ func readHeads(db querier) (heads, error) {
 
 // writeHead brings the head file up to date. It may lag behind the checkpoint
 // and must not be ahead of it: what it tells was committed, and synced by a
-// commit of this store if by none before, so one that wrote nothing leaves the
-// file alone. A run must not wait for another process that checks a large
+// commit of this store if by none before, so one that wrote nothing since leaves
+// the file alone. A run must not wait for another process that checks a large
 // checkpoint, so without wait a head that cannot be written now is left for the
 // next time.
 func (s *Store) writeHead(wait bool) error {
@@ -61,23 +61,35 @@ func (s *Store) writeHead(wait bool) error {
 		return nil
 	}
 	if wait {
-		return s.locked(func() error { return s.writeHeadWithout(0) })
+		return s.locked(s.writeHeadNow)
 	}
 	lock := s.lock()
 	defer lock.Close()
 	if ok, err := lock.TryLock(); !ok {
 		return s.wrap(err)
 	}
-	return s.writeHeadWithout(0)
+	return s.writeHeadNow()
+}
+
+// writeHeadNow writes the head of all batches. The caller has the lock.
+func (s *Store) writeHeadNow() error {
+	s.wrote.Store(false) // first: what is committed from here on is for the next time
+	err := s.writeHeadWithout(0)
+	if err != nil {
+		s.wrote.Store(true)
+	}
+	return err
 }
 
 // heldUp is how many times in a row the head file may be left as it is.
 const heldUp = 6
 
-// bringHead writes the head without a wait. One that cannot be replaced, as on
-// Windows while a scanner or a backup has it open, ends no run: it is left for
-// the next time, unless it was so for some times before.
-func (s *Store) bringHead() error {
+// KeepHead brings the head file up to date, and is due every few seconds of a run:
+// events that come after the last time are not missed if they are lost. It does not
+// wait, and does nothing where nothing was written since. A file that cannot be
+// replaced, as on Windows while a scanner or a backup has it open, ends no run: it
+// is left for the next time, unless it was so for some times before.
+func (s *Store) KeepHead() error {
 	err := s.writeHead(false)
 	switch {
 	case err == nil:

@@ -87,8 +87,8 @@ func TestModes(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "above", "state")
 	s := open(t, filepath.Join(dir, "c.db"))
-	batch, run := start(t, s, "list", "d1")
-	if err := s.Alive(batch, run, at(1)); err != nil {
+	start(t, s, "list", "d1")
+	if err := s.KeepHead(); err != nil {
 		t.Fatal(err)
 	}
 	for _, end := range []string{"", "-wal", "-shm", "-head", "-lock"} {
@@ -138,7 +138,7 @@ func TestHeadLags(t *testing.T) {
 	if _, err := os.Stat(headFile(path)); err == nil {
 		t.Error("a head was written before anybody asked for it")
 	}
-	if err := s.Alive(batch, run, at(1)); err != nil {
+	if err := s.KeepHead(); err != nil {
 		t.Fatal(err)
 	}
 	old, err := os.ReadFile(headFile(path))
@@ -181,14 +181,14 @@ func TestHeadHeldUp(t *testing.T) {
 	}
 	hold()
 	for i := range heldUp - 1 {
-		if err := s.Alive(batch, run, at(float64(10*i))); err != nil {
-			t.Fatalf("Alive with the head file held for the %d. time = %v; want none", i+1, err)
+		if err := s.KeepHead(); err != nil {
+			t.Fatalf("KeepHead with the head file held for the %d. time = %v; want none", i+1, err)
 		}
 	}
 	if err := os.RemoveAll(headFile(path)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Alive(batch, run, at(60)); err != nil {
+	if err := s.KeepHead(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.ReadFile(headFile(path)); err != nil {
@@ -196,15 +196,19 @@ func TestHeadHeldUp(t *testing.T) {
 	}
 	os.Remove(headFile(path))
 	hold()
+	if err := s.KeepHead(); err != nil || s.behind.Load() > 0 {
+		t.Errorf("KeepHead with nothing new = %v; want the file left alone", err)
+	}
+	s.mustReserve(t, batch, run, 1, "d1", budget(1), 2)
 	var err error
 	for i := range heldUp {
 		if err != nil {
-			t.Fatalf("Alive with the head file held again for the %d. time = %v; want none", i, err)
+			t.Fatalf("KeepHead with the head file held again for the %d. time = %v; want none", i, err)
 		}
-		err = s.Alive(batch, run, at(float64(70+10*i)))
+		err = s.KeepHead()
 	}
 	if err == nil || errors.Is(err, ErrDisk) || !strings.Contains(err.Error(), headFile(path)) {
-		t.Errorf("Alive with the head file held for %d times = %v; want its name, and not that the disk is full", heldUp, err)
+		t.Errorf("KeepHead with the head file held for %d times = %v; want its name, and not that the disk is full", heldUp, err)
 	}
 }
 

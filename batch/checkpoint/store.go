@@ -19,7 +19,7 @@ type Store struct {
 	quit    chan struct{} // closed: no more operations are taken
 	done    chan struct{} // closed: the writing goroutine has ended
 	closing sync.Once
-	wrote   atomic.Bool  // an event was committed, and so synced, by this store
+	wrote   atomic.Bool  // an event was committed, and so synced, by this store since it wrote the head file
 	behind  atomic.Int32 // how many times in a row the head file could not be replaced
 
 	// The rest belongs to the goroutine that writes.
