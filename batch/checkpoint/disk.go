@@ -44,6 +44,12 @@ func isDisk(err error) bool {
 			return true
 		}
 	}
+	return isBroken(err)
+}
+
+// isBroken says whether it is the database that says so, and not whoever uses it
+// for something else: what is written while it is read may be on another disk.
+func isBroken(err error) bool {
 	switch code(err) {
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
 		return true

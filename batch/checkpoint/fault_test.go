@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"syscall"
 	"testing"
 )
 
@@ -40,5 +42,15 @@ func TestViewInterrupted(t *testing.T) {
 	})
 	if err != context.Canceled {
 		t.Errorf("View = %v; want %v", err, context.Canceled)
+	}
+}
+
+// TestViewOfOthers has an error that is none of the database stay what it is: the
+// disk that is full may be that of a file that was written meanwhile.
+func TestViewOfOthers(t *testing.T) {
+	s := open(t, temp(t))
+	own := &fs.PathError{Op: "write", Path: "/mnt/results.csv", Err: syscall.ENOSPC}
+	if err := s.View(t.Context(), func(Reader) error { return own }); err != error(own) {
+		t.Errorf("View = %v; want %v", err, own)
 	}
 }

@@ -73,7 +73,7 @@ func (s *Store) Update(fn func(*Tx) error) error {
 }
 
 // View runs fn on a connection that sees what was committed last. The error of
-// one that ctx has ended is that of ctx.
+// one that ctx has ended is that of ctx; another that is fn's own stays as it is.
 func (s *Store) View(ctx context.Context, fn func(Reader) error) error {
 	tx, err := s.reads.BeginTx(ctx, nil)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *Store) View(ctx context.Context, fn func(Reader) error) error {
 	defer tx.Rollback()
 	if err := fn(Reader{tx}); err != nil {
 		switch {
-		case isDisk(err):
+		case isBroken(err):
 			return s.wrap(err)
 		case ctx.Err() != nil: // which ended the transaction, and the error says so in words of its own
 			return ctx.Err()
