@@ -36,13 +36,12 @@ type CancelPlan struct {
 	meant map[int64]bool // tasks with an open action or in doubt
 }
 
-// Nothing says whether there is nothing to cancel and nothing to prevent.
+// Nothing says whether there is nothing to cancel and nothing to prevent. A batch
+// that is not closed is closed even if nothing of it is open: its list may have
+// other lines by the next run.
 func (p *CancelPlan) Nothing() bool {
-	todo := p.Open + p.InDoubt
-	if p.Request.Only == nil && (p.Batch.Closed == "" || Held(p.Batch.Closed)) {
-		todo += p.Unsent
-	}
-	return todo == 0 && p.Runner == nil
+	closes := p.Request.Only == nil && (p.Batch.Closed == "" || Held(p.Batch.Closed))
+	return !closes && p.Open+p.InDoubt == 0 && p.Runner == nil
 }
 
 // Refused says why the plan must not be carried out, or nil.

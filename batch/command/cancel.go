@@ -200,7 +200,7 @@ func (a *app) agreeCancel(w *withdrawal, s *connected, p *batch.CancelPlan) (how
 	n, what := p.Open, "to cancel "+count(p.Open, "action")
 	if n == 0 {
 		n = p.InDoubt + p.Unsent
-		what = "to close the batch, with " + count(n, "device") + " in doubt or not sent"
+		what = "to close the batch, with " + count(n, "device") + " in doubt or not sent,"
 	}
 	answer, err := a.ask(fmt.Sprintf("Type %d %s of tenant %s, anything else to leave: ", n, what, s.Key.Tenant))
 	switch {
@@ -251,7 +251,11 @@ func cancelLine(c batch.Cancelling) string {
 }
 
 func (a *app) tellCancelled(p *batch.CancelPlan, end *batch.Cancelled) {
-	a.say("Cancelled   %s", count(end.Cancelled, "action"))
+	if p.Open+p.InDoubt+end.Cancelled == 0 {
+		a.say("Cancelled   no action: there was none to cancel")
+	} else {
+		a.say("Cancelled   %s", count(end.Cancelled, "action"))
+	}
 	a.fates("Too late", end.Late, func(t checkpoint.Task) string { return t.Action.Status })
 	a.fates("Left", end.Left, func(t checkpoint.Task) string { return t.Action.Status + "; " + t.Reason })
 	if end.Still > 0 {
