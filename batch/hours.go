@@ -17,7 +17,7 @@ var errClosed = errors.New(WaitClosed)
 // be no call any more; both are zero while it is allowed.
 func (o *Options) closed(now time.Time) (until time.Time, stop *Stop) {
 	if !o.Until.IsZero() && !now.Before(o.Until) {
-		return until, &Stop{Why: "the time is up", Code: CodeStopped}
+		return until, &Stop{Why: "the time is up", Code: CodeStopped, Asked: true}
 	}
 	if o.Allowed == nil {
 		return until, nil
@@ -27,7 +27,7 @@ func (o *Options) closed(now time.Time) (until time.Time, stop *Stop) {
 		return until, nil
 	}
 	if !o.Wait {
-		return until, &Stop{Why: errClosed.Error(), Code: CodeStopped,
+		return until, &Stop{Why: errClosed.Error(), Code: CodeStopped, Asked: true,
 			Hint: "run the same command again from " + open.Format("Mon 2006-01-02 15:04 MST") + " on, or give --wait"}
 	}
 	return open, nil
@@ -115,7 +115,7 @@ func (r *Runner) limited() bool {
 		if r.sentCalls == 1 {
 			made = "call was"
 		}
-		r.stop(&Stop{Why: fmt.Sprintf("%d %s made, as --limit says", r.sentCalls, made), Code: CodeStopped})
+		r.stop(&Stop{Why: fmt.Sprintf("%d %s made, as --limit says", r.sentCalls, made), Code: CodeStopped, Asked: true})
 	}
 	return true
 }

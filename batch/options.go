@@ -116,10 +116,11 @@ const (
 
 // Stop is why a run ended before all was done, and the code for it.
 type Stop struct {
-	Why  string
-	Hint string
-	Code int
-	Err  error
+	Why   string
+	Hint  string
+	Code  int
+	Err   error
+	Asked bool // for: it was told to end there, and nothing is wrong
 }
 
 func (s *Stop) Error() string {

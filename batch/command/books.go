@@ -36,6 +36,7 @@ func (a *app) noBatch(name string) error {
 // known says that no batch is called so before anybody has to sign in for it.
 // Which tenant it must be of shows only then: any will do here.
 func (a *app) known(name string) error {
+	a.batch = name
 	if !a.hasCheckpoint() {
 		return a.noBatch(name)
 	}
@@ -56,6 +57,7 @@ func (a *app) known(name string) error {
 // batchNamed opens the checkpoint and finds a batch in it. The caller closes the
 // store.
 func (a *app) batchNamed(name, tenant string) (store *checkpoint.Store, b checkpoint.Batch, err error) {
+	a.batch = name
 	if !a.hasCheckpoint() {
 		return nil, b, a.noBatch(name)
 	}

@@ -229,7 +229,7 @@ func (a *app) withdraw(w *withdrawal, s *connected, p *batch.CancelPlan, how str
 	}
 	if stop != nil {
 		a.code = stop.Code
-		a.sayError(stop.Error(), stop.Hint)
+		a.complain(stop)
 		a.say("The same command goes on.")
 	}
 	return nil

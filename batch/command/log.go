@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,7 +23,8 @@ const (
 	logProblem = "problem" // of a line: file, line, reason
 	logStart   = "start"   // batch, tenant, application, host, agreed, simulated, version, pid
 	logEnd     = "end"     // batch, code, reason, a count for each status, results, chain
-	logError   = "error"   // error, hint; stack, of a fault of the program
+	logStop    = "stop"    // where the command was told to: batch, reason, hint
+	logError   = "error"   // batch, error, hint; stack, of a fault of the program
 	logNote    = "note"    // what is no event of a batch
 )
 
@@ -145,6 +147,25 @@ func (a *app) logTheStart(j *job, s *connected, how string) {
 	a.log.Info(logStart, "batch", j.name, "tenant", s.Key.Tenant, "application", s.Key.Application, "host", s.Host, "agreed", how,
 		"simulated", s.Simulated, "version", Version, "pid", s.PID)
 }
+
+// logWhy tells the log why a command ends, with the batch where it is known.
+func (a *app) logWhy(level slog.Level, msg, name, why, hint string) {
+	if !a.logsErrors() {
+		return
+	}
+	var attrs []any
+	if a.batch != "" {
+		attrs = append(attrs, "batch", a.batch)
+	}
+	attrs = append(attrs, name, why)
+	if hint != "" {
+		attrs = append(attrs, "hint", hint)
+	}
+	a.log.Log(context.Background(), level, msg, attrs...)
+}
+
+// logsErrors says whether the log has errors, which standard error has in words.
+func (a *app) logsErrors() bool { return a.wordless || a.global.logFile != "" }
 
 // logTheEnd tells the log how a run ended.
 func (a *app) logTheEnd(e *ended) {

@@ -38,7 +38,7 @@ func TestHoursOfARun(t *testing.T) {
 		want(t, "a run with "+name+" set and empty", code, out, 2, name+": it is empty")
 	}
 	code, out = exit(t, r.command(quickRun("list.csv", closed...)...))
-	want(t, "a run outside the hours", code, out, 4, "outside the allowed hours", "hint: run the same command again from ", "UTC on, or give --wait")
+	want(t, "a run outside the hours", code, out, 4, "stopped: outside the allowed hours", "hint: run the same command again from ", "UTC on, or give --wait")
 	if n := calls(); n != 0 {
 		t.Errorf("a run outside the hours made %d calls; want none", n)
 	}
@@ -57,7 +57,7 @@ func TestHoursOfARun(t *testing.T) {
 	want(t, "a plan outside the hours", code, out, 0, "allowed hours), in the 1st of the allowed hours ("+closed[1]+", UTC)")
 
 	code, out = exit(t, r.command(quickRun("list.csv", "--limit", "5", "--between", "00:00-24:00")...))
-	want(t, "a run of five calls", code, out, 4, "this run makes 5 of them", "5 calls were made, as --limit says", "5 accepted, 7 pending")
+	want(t, "a run of five calls", code, out, 4, "this run makes 5 of them", "stopped: 5 calls were made, as --limit says", "5 accepted, 7 pending")
 
 	code, out = exit(t, r.command(quickRun("list.csv")...))
 	want(t, "the next run", code, out, 0, "12 accepted")

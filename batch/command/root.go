@@ -49,6 +49,7 @@ type app struct {
 	global globals
 	log    *slog.Logger
 	code   int
+	batch  string // that the command is about, once it is known
 	// wordless: standard error is for records of the log alone, and Stderr
 	// leads nowhere.
 	wordless bool
@@ -225,10 +226,20 @@ func (a *app) isSet(name string) (is bool) {
 }
 
 // complain prints an error, from the outside in, with its hint, and returns the
-// code for it.
+// code for it. A stop that was asked for is no error, and most nights end so.
 func (a *app) complain(err error) int {
 	code, hint := codeOf(err)
-	a.sayError(err.Error(), hint)
+	lines := err.Error()
+	if hint != "" {
+		lines += "\nhint: " + hint
+	}
+	if stop, ok := errors.AsType[*batch.Stop](err); ok && stop.Asked {
+		a.say("stopped: %s", lines)
+		a.logWhy(slog.LevelInfo, logStop, "reason", err.Error(), hint)
+		return code
+	}
+	a.tell("error: " + lines)
+	a.logWhy(slog.LevelError, logError, "error", err.Error(), hint)
 	return code
 }
 
@@ -263,19 +274,6 @@ func codeOf(err error) (code int, hint string) {
 	}
 	return code, hint
 }
-
-func (a *app) sayError(text, hint string) {
-	a.tell("error: " + text)
-	if hint != "" {
-		a.tell("hint: " + hint)
-	}
-	if a.logsErrors() {
-		a.log.Error(logError, "error", text, "hint", hint)
-	}
-}
-
-// logsErrors says whether the log has errors, which standard error has in words.
-func (a *app) logsErrors() bool { return a.wordless || a.global.logFile != "" }
 
 // say prints a line for people, unless --quiet; what was asked for itself in any case.
 func (a *app) say(format string, args ...any) {

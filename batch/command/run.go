@@ -156,7 +156,7 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	if j.name, j.listName, err = batch.Named(j.files, j.name); err != nil {
 		return usage{err}
 	}
-	j.req.Name, j.opt.Again = j.name, j.req.Again
+	j.req.Name, j.opt.Again, a.batch = j.name, j.req.Again, j.name
 	if err := checkName(j.name); err != nil {
 		return usage{err}
 	}
@@ -252,7 +252,7 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 	how, err := a.agree(j, s, plan)
 	if err != nil {
 		if j.opt.Canary > 0 { // which has been sent
-			err = &batch.Stop{Why: fmt.Sprintf("not agreed to: it stays with the first %d", j.opt.Canary), Code: batch.CodeStopped, Hint: "the same command goes on"}
+			err = &batch.Stop{Why: fmt.Sprintf("not agreed to: it stays with the first %d", j.opt.Canary), Code: batch.CodeStopped, Hint: "the same command goes on", Asked: true}
 		}
 		return false, err
 	}
@@ -284,11 +284,17 @@ func (a *app) readAgain() (again bool) {
 // canaryBack says whether somebody can be asked to go on; else the next run will.
 func (a *app) canaryBack(j *job) bool {
 	if j.yes || j.digest != "" {
-		a.say("The %s.", batch.CanaryOver(j.opt.Canary))
+		a.tellStop(j, &batch.Stop{Why: "the " + batch.CanaryOver(j.opt.Canary), Code: batch.CodeStopped, Asked: true})
 		return false
 	}
 	a.say("The first %d are over. This is what is left:", j.opt.Canary)
 	return true
+}
+
+// tellStop says why a run ended, and keeps it for those who are not there.
+func (a *app) tellStop(j *job, stop *batch.Stop) {
+	a.complain(stop)
+	j.end.why, j.end.hint = stop.Error(), stop.Hint
 }
 
 // work runs the plan, shows it, and reports.
@@ -328,8 +334,7 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 		return stop, nil // the command goes on with another run
 	}
 	if stop != nil {
-		a.sayError(stop.Error(), stop.Hint)
-		j.end.why, j.end.hint = stop.Error(), stop.Hint
+		a.tellStop(j, stop)
 	}
 	return stop, a.tellResults(j, s, runner.BatchID(), code)
 }

@@ -164,8 +164,7 @@ func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.
 		fmt.Fprintln(a.Stdout, printable(line))
 	}
 	if stop != nil {
-		a.sayError(stop.Error(), stop.Hint)
-		return stop.Code, nil
+		return a.complain(stop), nil
 	}
 	if state.Open > 0 {
 		a.say("%s open: the devices carry them out when they next come online. The same command goes on.", isAre(state.Open, "action"))
