@@ -12,7 +12,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +57,8 @@ type app struct {
 	wordless bool
 	asked    bool // what is said now is what was asked for
 	above    above
-	zone     *time.Location // of the times that people read; nil: the local one
+	given    map[string]string // the variables that have set flags, by the flags' names
+	zone     *time.Location    // of the times that people read; nil: the local one
 	// checks are what each command checks of its flags before it does anything
 	// else, by its name. The test of the README makes them too.
 	checks map[string]func() error
@@ -112,7 +115,7 @@ func Main(env Env, args []string) (code int) {
 	}
 	if err != nil {
 		a.openLogAnyway(args)
-		return a.complain(err)
+		return a.complain(a.byVariable(err))
 	}
 	return a.code
 }
@@ -184,10 +187,17 @@ var guarded = map[string]bool{
 // empty flag is: to heed it as none would be to call at any hour.
 var bounds = map[string]bool{"between": true, "timezone": true, "until": true, "for": true, "limit": true, "only": true}
 
+// brought are the flags of what a rehearsal brings along. The variables that the
+// command simulate prints set them for runs against that, in a terminal in which
+// somebody may rehearse with --simulate too.
+var brought = map[string]bool{"endpoint": true, "authority-host": true, "ca-file": true, "auth": true}
+
 // fromEnvironment sets the flags that were not given from MDE_OFFBOARD_…, and
 // says which of these it does not heed. One that was given, here or there, must
 // not be empty.
 func (a *app) fromEnvironment(flags *pflag.FlagSet) (ignored []string, err error) {
+	a.given = map[string]string{}
+	rehearses, spare := a.rehearses(flags), []string(nil)
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := variable(f.Name)
 		value := a.Getenv(name)
@@ -201,7 +211,10 @@ func (a *app) fromEnvironment(flags *pflag.FlagSet) (ignored []string, err error
 		case value == "":
 		case guarded[f.Name]:
 			ignored = append(ignored, fmt.Sprintf("%s is not heeded: --%s is given on the command line or not at all", name, f.Name))
+		case rehearses && brought[f.Name]:
+			spare = append(spare, name)
 		default:
+			a.given[f.Name] = name
 			if e := flags.Set(f.Name, value); e != nil {
 				err = usage{badValue(e, name)}
 			} else if isEmpty(f) {
@@ -209,8 +222,47 @@ func (a *app) fromEnvironment(flags *pflag.FlagSet) (ignored []string, err error
 			}
 		}
 	})
+	if spare != nil {
+		ignored = append(ignored, strings.Join(spare, ", ")+": not heeded, --simulate brings an endpoint and a login of its own")
+	}
 	return ignored, err
 }
+
+// rehearses says whether --simulate is given, here or by its variable.
+func (a *app) rehearses(flags *pflag.FlagSet) bool {
+	f := flags.Lookup("simulate")
+	if f == nil {
+		return false
+	}
+	value := f.Value.String()
+	if !f.Changed {
+		value = a.Getenv(variable(f.Name))
+	}
+	is, _ := strconv.ParseBool(value) // what is neither is told where it is set
+	return is
+}
+
+var flagName = regexp.MustCompile(`--[a-z]+(-[a-z]+)*`)
+
+// byVariable has an error of usage blame the variables that set flags, where its
+// checks, which see values alone, name the flags.
+func (a *app) byVariable(err error) error {
+	if _, ok := errors.AsType[usage](err); !ok {
+		return err
+	}
+	return usage{reworded{err, flagName.ReplaceAllStringFunc(err.Error(), func(flag string) string {
+		return either(a.given[flag[len("--"):]], flag)
+	})}}
+}
+
+// reworded is an error in other words.
+type reworded struct {
+	error
+	text string
+}
+
+func (r reworded) Error() string { return r.text }
+func (r reworded) Unwrap() error { return r.error }
 
 // variable is the one in the environment that stands for a flag.
 func variable(flag string) string {

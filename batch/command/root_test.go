@@ -98,10 +98,32 @@ func TestWrongUsage(t *testing.T) {
 		{"an end that is blank", []string{"MDE_OFFBOARD_UNTIL", " "}, "run fleet.csv", "MDE_OFFBOARD_UNTIL: it is empty"},
 		{"a variable that is no number", []string{"MDE_OFFBOARD_PER_MINUTE", "abc", "MDE_OFFBOARD_LOG_FILE", "x.log"}, "run fleet.csv",
 			`MDE_OFFBOARD_PER_MINUTE "abc" is not a whole number`},
+		{"a variable with a zone that is none", []string{"MDE_OFFBOARD_TIMEZONE", "Mars"}, "run fleet.csv", `MDE_OFFBOARD_TIMEZONE "Mars" is no zone`},
+		{"one beside a flag that was given", []string{"MDE_OFFBOARD_WORKERS", "0"}, "run fleet.csv --per-minute 5", "--per-minute, --per-hour and MDE_OFFBOARD_WORKERS must be"},
+		{"one that the command line overrules", []string{"MDE_OFFBOARD_UNTIL", "06:00"}, "run fleet.csv --until 25:00", `--until "25:00" is not a time`},
+		{"one of the log", []string{"MDE_OFFBOARD_LOG_LEVEL", "loud"}, "status", `MDE_OFFBOARD_LOG_LEVEL "loud" is none of`},
+		{"a rehearsal with a login of its own", nil, "run --simulate fleet.csv --auth environment", "--simulate brings an endpoint and a login of its own"},
 	} {
 		code, stdout, stderr := called(t, tt.env, strings.Fields(tt.args)...)
 		if code != batch.CodeUsage || stdout != "" || !strings.Contains(stderr, "error: "+tt.want) {
 			t.Errorf("%s: %s ended with %d; want 2 and %q\n%s%s", tt.reason, tt.args, code, tt.want, stdout, stderr)
+		}
+	}
+}
+
+// TestRehearsalBesideSimulator: in a terminal that has the variables of the command
+// simulate, --simulate rehearses all the same, and says what it does not heed.
+func TestRehearsalBesideSimulator(t *testing.T) {
+	t.Chdir(t.TempDir())
+	env := []string{"MDE_OFFBOARD_ENDPOINT", "https://127.0.0.1:1", "MDE_OFFBOARD_AUTHORITY_HOST", "https://127.0.0.1:1", "MDE_OFFBOARD_CA_FILE", "ca.pem", "MDE_OFFBOARD_AUTH", "environment"}
+	const note = "warning: MDE_OFFBOARD_AUTH, MDE_OFFBOARD_AUTHORITY_HOST, MDE_OFFBOARD_CA_FILE, MDE_OFFBOARD_ENDPOINT: not heeded, --simulate brings"
+	for _, tt := range []struct {
+		env  []string
+		args string
+	}{{env, "plan --simulate fleet.csv"}, {append(env, "MDE_OFFBOARD_SIMULATE", "true"), "plan fleet.csv"}} {
+		_, _, stderr := called(t, tt.env, strings.Fields(tt.args)...)
+		if !strings.HasPrefix(stderr, note) || !strings.Contains(stderr, "error: open fleet.csv: ") {
+			t.Errorf("%s said\n%s; want that the variables are not heeded, and then of the list", tt.args, stderr)
 		}
 	}
 }

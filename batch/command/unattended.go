@@ -60,7 +60,7 @@ func (a *app) watched(j *job, args []string) (err error) {
 	defer j.service.close()
 	defer context.AfterFunc(a.Context, j.service.stopping)()
 	j.service.ready()
-	err = a.run(j, args)
+	err = a.byVariable(a.run(j, args))
 	a.tellTheEnd(j, err)
 	return err
 }
