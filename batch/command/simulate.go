@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -162,6 +163,9 @@ func (a *app) simulate(r *rehearsal) error {
 	return nil
 }
 
+// powerShellQuotes are all that PowerShell takes for a single quote.
+var powerShellQuotes = regexp.MustCompile("['\u2018-\u201b]")
+
 // announce writes what a run needs and says how to use it.
 func (r *rehearsal) announce(a *app, sim *simulator.Server) (err error) {
 	if r.dir == "" {
@@ -190,8 +194,8 @@ func (r *rehearsal) announce(a *app, sim *simulator.Server) (err error) {
 	}
 	text, powershell := "", ""
 	for _, e := range env {
-		text += e[0] + "=" + e[1] + "\n"
-		powershell += "$env:" + e[0] + " = '" + e[1] + "'\n"
+		text += e[0] + "=" + quoted(e[1], false) + "\n"
+		powershell += "$env:" + e[0] + " = '" + powerShellQuotes.ReplaceAllString(e[1], "$0$0") + "'\n"
 	}
 	if err := os.WriteFile(filepath.Join(r.dir, "env.ps1"), []byte(powershell), 0o600); err != nil {
 		return err
