@@ -152,15 +152,7 @@ func (v view) state(width int) string { return v.join(width, v.states()...) }
 func (v view) line() string {
 	parts := append([]part{{text: fmt.Sprintf("%d/%d done", v.done(), v.Total), weight: must}}, v.counted()...)
 	parts = append(parts, v.states()...)
-	return fmt.Sprintf("%s %s%s: %s", v.now.In(v.opt.Zone).Format(time.RFC3339), v.mark(), Plain(v.Batch), v.join(0, parts...))
-}
-
-// mark stands before everything that a simulated run shows.
-func (v view) mark() string {
-	if v.Simulated {
-		return "SIMULATED "
-	}
-	return ""
+	return fmt.Sprintf("%s %s%s: %s", v.now.In(v.opt.Zone).Format(time.RFC3339), Mark(v.Simulated), Plain(v.Batch), v.join(0, parts...))
 }
 
 // clock gives a moment as a wall clock shows it, with the day if it is not
@@ -204,10 +196,10 @@ type bar struct {
 // line is who, how far as a bar and how far in numbers.
 func (b *bar) line(v view, width int) string {
 	count := fmt.Sprintf("%d/%d", v.done(), v.Total)
-	name := v.mark() + Plain(v.Batch)
+	name := Mark(v.Simulated) + Plain(v.Batch)
 	free := width - cells(count) - len(" 100% ") - len(" ")
 	if most := free - 20; cells(name) > most {
-		name = strings.TrimSpace(Cut(name, max(most, cells(v.mark()))))
+		name = strings.TrimSpace(Cut(name, max(most, cells(Mark(v.Simulated)))))
 	}
 	free -= cells(name)
 	if free < 5 {

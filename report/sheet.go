@@ -173,22 +173,15 @@ func (s *sheet) Flush() {}
 // Error is gocsv.CSVWriter's.
 func (s *sheet) Error() error { return s.csv.Error() }
 
-// simulatedMark begins the reason of every row of a rehearsal: a file goes on its
-// own way, and a row of it must not pass for one of a device.
-const simulatedMark = "SIMULATED"
-
 // row says of a task of a batch and its last attempt what the result CSV says.
 func row(b checkpoint.Batch, t checkpoint.Task, a checkpoint.Attempt) record {
 	r := record{
 		Line: t.Line, MachineID: t.Device, ComputerDNSName: t.Name, Comment: t.Comment,
-		Status: string(told(t.Status)), Reason: t.Reason,
+		Status: string(told(t.Status)), Reason: Marked(b.Simulated, t.Reason),
 		MachineActionID: t.Action.ID, ActionStatus: t.Action.Status,
 		ActionRequestor: t.Action.Requestor, ActionCreatedAt: t.Action.Created,
 		ErrorCode: a.Code, Error: a.Message, ErrorTarget: a.Target, RequestID: a.RequestID,
 		Attempts: t.Attempts, TenantID: b.Key.Tenant,
-	}
-	if b.Simulated {
-		r.Reason = strings.TrimSuffix(simulatedMark+"; "+t.Reason, "; ")
 	}
 	if a.Status != 0 {
 		r.HTTPStatus = itoa(a.Status)

@@ -237,7 +237,9 @@ func (a *audit) failedActions() (n int) {
 // audit.json.
 type DeviceStatus struct {
 	deviceDoc
-	Portal string `json:"portal,omitempty"`
+	Simulated bool   `json:"simulated"`
+	Portal    string `json:"portal,omitempty"`
+	batch     string // its name
 }
 
 // NotInBatch says that nothing in a batch is called so.
@@ -281,7 +283,7 @@ func Devices(ctx context.Context, s *checkpoint.Store, batch int64, what string)
 			return err
 		}
 		for _, t := range tasks {
-			found = append(found, DeviceStatus{a.device(t), a.portal(t.Device)})
+			found = append(found, DeviceStatus{a.device(t), b.Simulated, a.portal(t.Device), b.Name})
 		}
 		return nil
 	})

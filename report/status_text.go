@@ -73,10 +73,7 @@ func writeNext(w io.Writer, all []BatchStatus) error {
 
 // name is the batch's name with the mark of a simulation.
 func (b *BatchStatus) name() string {
-	if b.Simulated {
-		return "SIMULATED " + Plain(b.Batch.Name)
-	}
-	return Plain(b.Batch.Name)
+	return Mark(b.Simulated) + Plain(b.Batch.Name)
 }
 
 // lastRun is when the batch was last worked on.
@@ -178,7 +175,7 @@ func (d *DeviceStatus) write(w io.Writer, zone *time.Location) error {
 	if !d.InList {
 		where += ", no longer in the list"
 	}
-	fields := [][2]string{{"device", d.Device}, {"name", d.Name}, {"line", where}, {"status", d.Status}, {"reason", d.Reason}, {"comment", d.Comment}}
+	fields := [][2]string{{"batch", Mark(d.Simulated) + d.batch}, {"device", d.Device}, {"name", d.Name}, {"line", where}, {"status", d.Status}, {"reason", d.Reason}, {"comment", d.Comment}}
 	if a := d.Action; a != nil {
 		fields = append(fields, [2]string{"machine action", a.ID}, [2]string{"its status", strings.TrimSpace(a.Status + " " + a.Error)},
 			[2]string{"requested by", a.Requestor}, [2]string{"created", a.Created}, [2]string{"last changed", a.Updated})

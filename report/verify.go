@@ -218,10 +218,7 @@ func (v *verification) unknown(r checkpoint.Reader) error {
 // Describe puts what was checked into a sentence.
 func (c Checked) Describe() string {
 	var b strings.Builder
-	if c.Simulated {
-		b.WriteString("SIMULATED ")
-	}
-	fmt.Fprintf(&b, "batch %q: %d files are as they were written", c.Batch, c.Files)
+	fmt.Fprintf(&b, Mark(c.Simulated)+"batch %q: %d files are as they were written", c.Batch, c.Files)
 	if c.Signed {
 		b.WriteString(", the manifest is signed with the key")
 	}

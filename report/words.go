@@ -2,6 +2,7 @@ package report
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"mde-offboard/batch/checkpoint"
@@ -21,6 +22,27 @@ func told(s checkpoint.Status) checkpoint.Status {
 		return checkpoint.InDoubt
 	}
 	return s
+}
+
+// simulatedMark begins the reason of every row of a rehearsal: a file goes on its
+// own way, and a row of it must not pass for one of a device.
+const simulatedMark = "SIMULATED"
+
+// Mark stands before the name of a batch that is simulated, and before all that is
+// told of it.
+func Mark(simulated bool) string {
+	if simulated {
+		return simulatedMark + " "
+	}
+	return ""
+}
+
+// Marked is a text in a cell of a file: that of a rehearsal begins with the mark.
+func Marked(simulated bool, text string) string {
+	if simulated {
+		return strings.TrimSuffix(simulatedMark+"; "+text, "; ")
+	}
+	return text
 }
 
 // stamp is how reports give a time: RFC 3339 in UTC, always with milliseconds,

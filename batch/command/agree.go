@@ -149,9 +149,7 @@ func terminal() (in io.Reader, out io.Writer, closeTTY func(), err error) {
 
 // summary is the last thing that a run says.
 func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Batch, code int) {
-	if s.Simulated {
-		a.say("SIMULATED: nothing of this happened to a device")
-	}
+	a.sayRehearsed(s.Simulated)
 	var parts []string
 	for _, st := range []checkpoint.Status{checkpoint.Accepted, checkpoint.AlreadyActive, checkpoint.Skipped, checkpoint.Refused,
 		checkpoint.Failed, checkpoint.InDoubt, checkpoint.Pending} {

@@ -150,9 +150,7 @@ func devicesOf(files []string) (map[string]bool, error) {
 
 // showCancel says what would be done.
 func (a *app) showCancel(w *withdrawal, s *connected, p *batch.CancelPlan) {
-	if s.Simulated {
-		a.say("SIMULATED: a rehearsal, no device is touched")
-	}
+	a.sayRehearsal(s.Simulated)
 	a.say("Batch       %s, begun %s", p.Batch.Name, p.Batch.Created.Local().Format("2006-01-02 15:04"))
 	if p.Batch.Closed != "" {
 		a.say("            closed: %s", p.Batch.Closed)
@@ -251,6 +249,7 @@ func cancelLine(c batch.Cancelling) string {
 }
 
 func (a *app) tellCancelled(p *batch.CancelPlan, end *batch.Cancelled) {
+	a.sayRehearsed(p.Batch.Simulated)
 	if p.Open+p.InDoubt+end.Cancelled == 0 {
 		a.say("Cancelled   no action: there was none to cancel")
 	} else {

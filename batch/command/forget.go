@@ -85,7 +85,7 @@ func (a *app) forget(store *checkpoint.Store, b checkpoint.Batch, dir string) er
 	}
 	err = a.stillNeeded(store.Forget(b.ID, time.Now()), b)
 	if err == nil {
-		a.say("Forgot      batch %q of %s; its report is in %s", b.Name, b.Created.Local().Format("2006-01-02"), folder.Dir)
+		a.say("Forgot      %sbatch %q of %s; its report is in %s", report.Mark(b.Simulated), b.Name, b.Created.Local().Format("2006-01-02"), folder.Dir)
 	}
 	return err
 }

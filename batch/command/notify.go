@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mde-offboard/batch/checkpoint"
+	"mde-offboard/report"
 )
 
 // The shapes in which the end of a run is posted.
@@ -58,11 +59,7 @@ func newNotice(e *ended, now time.Time) notice {
 
 // title is the notice in one line.
 func (n *notice) title() string {
-	simulated := ""
-	if n.Simulated {
-		simulated = "SIMULATED "
-	}
-	return fmt.Sprintf("%smde-offboard %s: %s", simulated, n.Batch, n.Outcome)
+	return fmt.Sprintf("%smde-offboard %s: %s", report.Mark(n.Simulated), n.Batch, n.Outcome)
 }
 
 // facts are the parts of the notice, as names and values.

@@ -51,7 +51,7 @@ func (a *app) plan(j *job, args []string) error {
 	s, plan, err := a.begin(j, args)
 	if err != nil {
 		if plan != nil && j.json { // the list alone is to blame
-			return errors.Join(a.writePlan(j, &connected{}, plan), err)
+			return errors.Join(a.writePlan(j, &connected{Session: batch.Session{Simulated: j.simulate}}, plan), err)
 		}
 		return err
 	}
@@ -112,6 +112,7 @@ func (a *app) begin(j *job, args []string) (*connected, *batch.Plan, error) {
 		return nil, nil, err
 	}
 	if stop := plan.Unusable(); stop != nil {
+		a.sayRehearsal(j.simulate)
 		a.showList(j, plan)
 		if !j.json {
 			a.problems(plan)

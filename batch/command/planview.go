@@ -12,9 +12,7 @@ import (
 
 // showPlan says what would be done.
 func (a *app) showPlan(j *job, s *connected, p *batch.Plan) {
-	if s.Simulated {
-		a.say("SIMULATED: a rehearsal, no device is touched")
-	}
+	a.sayRehearsal(s.Simulated)
 	a.showList(j, p)
 	if s.targeted() {
 		a.say("Target      %s", s.Host)
@@ -49,6 +47,20 @@ func (a *app) showPlan(j *job, s *connected, p *batch.Plan) {
 		a.say("Canary      the first %d, then it is asked again", n)
 	}
 	a.forecast(j, s, p)
+}
+
+// sayRehearsal says before all else that what comes is a rehearsal, if it is one.
+func (a *app) sayRehearsal(is bool) {
+	if is {
+		a.say("SIMULATED: a rehearsal, no device is touched")
+	}
+}
+
+// sayRehearsed says the same of what is over.
+func (a *app) sayRehearsed(is bool) {
+	if is {
+		a.say("SIMULATED: nothing of this happened to a device")
+	}
 }
 
 // showList says which list it is and how it was read.

@@ -50,6 +50,7 @@ func (a *app) report(t *telling, name string) error {
 		return err
 	}
 	defer store.Close()
+	a.sayRehearsed(b.Simulated)
 	if t.results != "" {
 		sum, err := report.WriteResults(a.Context, store, b.ID, t.results, report.ResultOptions{Excel: t.excel})
 		if err == nil {

@@ -14,14 +14,16 @@ import (
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
 	"mde-offboard/batch/input"
+	"mde-offboard/report"
 )
 
 // lookup are the flags of the command resolve.
 type lookup struct {
 	connection
-	list    input.Options
-	spooled batch.Spooled
-	output  string
+	list      input.Options
+	spooled   batch.Spooled
+	output    string
+	simulated bool // the inventory is a simulator's
 }
 
 func (a *app) resolveCommand() *cobra.Command {
@@ -78,7 +80,7 @@ func (a *app) resolve(l *lookup, args []string) error {
 	defer lists.Close()
 	var sum batch.Resolution
 	fill := func(w io.Writer) error {
-		sum, err = writeResolved(w, batch.NewResolver(inv), lists, checked)
+		sum, err = l.write(w, batch.NewResolver(inv), lists, checked)
 		return err
 	}
 	if l.output == "" {
@@ -135,6 +137,9 @@ func (a *app) tenant(l *lookup) (*batch.Inventory, error) {
 		return nil, &batch.Stop{Why: fmt.Sprintf("application %s in tenant %s may not read the inventory", s.Key.Application, s.Key.Tenant),
 			Code: batch.CodeError, Hint: "grant it Machine.Read.All (for a user's login: Machine.Read) of WindowsDefenderATP, then Grant admin consent"}
 	}
+	if l.simulated = s.Simulated; l.simulated {
+		a.say("SIMULATED: the inventory is that of a rehearsal")
+	}
 	return s.Inventory(a.Context, "resolve", l.opt, func(text string) { a.say("%s; trying again …", text) })
 }
 
@@ -146,8 +151,8 @@ var resolvedColumns = []string{"Resolved", "Candidate", "LastSeen", "HealthStatu
 // came along.
 const originalColumn = "OriginalId"
 
-// writeResolved writes the list with its ids.
-func writeResolved(out io.Writer, r *batch.Resolver, lists *batch.Lists, checked batch.Checked) (batch.Resolution, error) {
+// write writes the list with its ids.
+func (l *lookup) write(out io.Writer, r *batch.Resolver, lists *batch.Lists, checked batch.Checked) (batch.Resolution, error) {
 	w := csv.NewWriter(out)
 	w.UseCRLF = true
 	kept := keptColumns(lists.Columns())
@@ -168,16 +173,16 @@ func writeResolved(out io.Writer, r *batch.Resolver, lists *batch.Lists, checked
 		return batch.Resolution{}, err
 	}
 	sum, err := r.ResolveAll(lists, func(row batch.Resolved) error {
-		d := row.Device
+		d, how := row.Device, report.Marked(l.simulated, row.How)
 		name := row.Row.Name
 		if name == "" {
 			name = input.Defuse(d.Name)
 		}
 		if d.ID != "" || len(row.Candidates) == 0 {
-			return write([]string{d.ID, name, row.Row.Comment}, row.Row, append([]string{row.How, ""}, state(d)...)...)
+			return write([]string{d.ID, name, row.Row.Comment}, row.Row, append([]string{how, ""}, state(d)...)...)
 		}
 		for _, c := range row.Candidates {
-			if err := write([]string{"", name, row.Row.Comment}, row.Row, append([]string{row.How, record(c)}, state(c)...)...); err != nil {
+			if err := write([]string{"", name, row.Row.Comment}, row.Row, append([]string{how, record(c)}, state(c)...)...); err != nil {
 				return err
 			}
 		}

@@ -83,9 +83,7 @@ func (a *app) track(t *following, name string) error {
 	if a.code, err = a.follow(s, name, t.TrackOptions, t.opt, func(batch.Tracking) {}); err != nil {
 		return err
 	}
-	if s.Simulated {
-		a.say("SIMULATED: nothing of this happened to a device")
-	}
+	a.sayRehearsed(s.Simulated)
 	return nil
 }
 

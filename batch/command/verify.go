@@ -63,10 +63,11 @@ func unfit(err error) error {
 
 // checked is what verify says of a batch, in JSON.
 type checked struct {
-	Batch  string `json:"batch"`
-	Tenant string `json:"tenant"`
-	Events int64  `json:"events"`
-	Head   string `json:"head"`
+	Batch     string `json:"batch"`
+	Tenant    string `json:"tenant"`
+	Simulated bool   `json:"simulated"`
+	Events    int64  `json:"events"`
+	Head      string `json:"head"`
 }
 
 func (a *app) verifyCheckpoint(asJSON bool) error {
@@ -90,9 +91,9 @@ func (a *app) verifyCheckpoint(asJSON bool) error {
 	}
 	found := []checked{}
 	for _, b := range all {
-		found = append(found, checked{b.Name, b.Key.Tenant, b.Events, b.Head})
+		found = append(found, checked{b.Name, b.Key.Tenant, b.Simulated, b.Events, b.Head})
 		if !asJSON {
-			fmt.Fprintf(a.Stdout, "batch %q: %d events fit, head %s\n", b.Name, b.Events, b.Head)
+			fmt.Fprintf(a.Stdout, "%sbatch %q: %d events fit, head %s\n", report.Mark(b.Simulated), b.Name, b.Events, b.Head)
 		}
 	}
 	if asJSON {
