@@ -22,12 +22,13 @@ func typed(words ...string) string { return "mde-offboard " + strings.Join(words
 func TestStatusGolden(t *testing.T) {
 	w := newWorld(t)
 	small(w)
+	zone := time.FixedZone("", 3600) // all times on a screen are of one clock
 	one, err := StatusOf(t.Context(), w.s, w.batch, w.asking())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := WriteBatch(&out, one, time.UTC); err != nil {
+	if err := WriteBatch(&out, one, zone); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "status-batch.txt", out.Bytes())
@@ -36,7 +37,7 @@ func TestStatusGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	out.Reset()
-	if err := WriteDevices(&out, found, time.UTC); err != nil {
+	if err := WriteDevices(&out, found, zone); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "status-device.txt", out.Bytes())
@@ -47,7 +48,7 @@ func TestStatusGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	out.Reset()
-	if err := WriteStatus(&out, all, time.UTC); err != nil {
+	if err := WriteStatus(&out, all, zone); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "status.txt", out.Bytes())

@@ -85,13 +85,15 @@ func (b *BatchStatus) lastRun(zone *time.Location) string {
 	return local(cmp.Or(r.Ended, r.LastSign), zone)
 }
 
-// local turns a time of a document into one of a zone's clocks.
+// local turns a time of a document into one of a zone's clocks. It names the
+// zone's offset: what Defender and the files tell of the same moment is in UTC.
+// What is no time stays as somebody wrote it.
 func local(exact string, zone *time.Location) string {
 	t, err := time.Parse(time.RFC3339, exact)
 	if err != nil {
-		return "-"
+		return Plain(exact)
 	}
-	return t.In(zone).Format("2006-01-02 15:04:05")
+	return t.In(zone).Format("2006-01-02 15:04:05 -07:00")
 }
 
 // WriteBatch writes all that is known of one batch for people.
@@ -178,7 +180,7 @@ func (d *DeviceStatus) write(w io.Writer, zone *time.Location) error {
 	fields := [][2]string{{"batch", Mark(d.Simulated) + d.batch}, {"device", d.Device}, {"name", d.Name}, {"line", where}, {"status", d.Status}, {"reason", d.Reason}, {"comment", d.Comment}}
 	if a := d.Action; a != nil {
 		fields = append(fields, [2]string{"machine action", a.ID}, [2]string{"its status", strings.TrimSpace(a.Status + " " + a.Error)},
-			[2]string{"requested by", a.Requestor}, [2]string{"created", a.Created}, [2]string{"last changed", a.Updated})
+			[2]string{"requested by", a.Requestor}, [2]string{"created", local(a.Created, zone)}, [2]string{"last changed", local(a.Updated, zone)})
 	}
 	for _, f := range append(fields, [2]string{"inventory says", d.Health}, [2]string{"portal", d.Portal}) {
 		if f[1] != "" {
@@ -199,7 +201,7 @@ func (d *DeviceStatus) writeAttempts(w io.Writer, zone *time.Location) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "\nATTEMPT\tCALL\tSENT\tANSWERED\tHTTP\tOUTCOME\tMACHINE ACTION\tCODE AND MESSAGE\tREQUEST")
 	for _, a := range d.Attempts {
-		sent, over, http := local(a.ReservedAt, zone), local(a.OverAt, zone), "-"
+		sent, over, http := local(a.ReservedAt, zone), cmp.Or(local(a.OverAt, zone), "-"), "-"
 		if !a.Sent && a.OverAt != "" {
 			sent = "not sent"
 		}
