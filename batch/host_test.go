@@ -27,7 +27,11 @@ func (h *anyHost) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	r = r.Clone(r.Context())
 	r.URL.Host, r.Host = "127.0.0.1", "127.0.0.1"
-	return h.to.RoundTrip(r)
+	res, err := h.to.RoundTrip(r)
+	if err == nil {
+		res.Header.Del("X-Simulated-Defender") // no cloud says that it is a simulator
+	}
+	return res, err
 }
 
 // real signs in as to the cloud itself, at an endpoint that the user has named or not.

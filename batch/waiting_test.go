@@ -59,7 +59,7 @@ func TestWaitsKept(t *testing.T) {
 		{why: "the hours", devices: 3, hours: true, want: []string{WaitedForHours}, least: 16*time.Hour - 5*time.Second},
 		{why: "the hours, and it sends nothing", devices: 3, hours: true, stop: 3 * time.Hour, want: []string{WaitedForHours}, least: 3*time.Hour - 5*time.Second},
 		{why: "a hold", faults: "429-seconds@2:40s", devices: 3, want: []string{WaitedForHold}, least: 35 * time.Second},
-		{why: "a hold before the first look", faults: "actions/429-seconds@1:40s", devices: 3, want: []string{WaitedForLook}, least: 35 * time.Second},
+		{why: "a hold before the first look", faults: "actions/429-seconds@1:40s", devices: 3, want: []string{WaitedForHold}, least: 35 * time.Second},
 		{why: "an outage", faults: "proxy-407@1,proxy-407@2,proxy-407@3,proxy-407@4", devices: 1, want: []string{WaitedForDefender, WaitedForDefender, WaitedForDefender}, least: 2 * time.Second},
 		{why: "a device in doubt", faults: "lost-before@1", devices: 1, want: []string{WaitedForSettling}, least: 2 * time.Second},
 	} {
