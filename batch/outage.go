@@ -62,7 +62,9 @@ func (c *caller) silent(kind string, err error) *Stop {
 }
 
 // unreachable says of a call without an answer why there was none.
-func unreachable(err error) error { return fmt.Errorf("Defender cannot be reached: %w", err) }
+func unreachable(err error) error { return fmt.Errorf("%s: %w", unreached, err) }
+
+const unreached = "Defender cannot be reached"
 
 // inWords makes one that is told words one that is told errors; nil stays nil.
 func inWords(note func(string)) func(error) {

@@ -49,11 +49,6 @@ func (w *work) ours(a defender.MachineAction) bool {
 	return slices.ContainsFunc(w.tags, func(tag string) bool { return carries(a, tag) })
 }
 
-// last says whether an action carries the tag of the task's last attempt.
-func (w *work) last(a defender.MachineAction) bool {
-	return len(w.tags) > 0 && carries(a, w.tags[len(w.tags)-1])
-}
-
 // untagged says whether the last attempt carries no tag, whatever others do.
 func (w *work) untagged() bool { return len(w.tags) > 0 && w.tags[len(w.tags)-1] == "" }
 
