@@ -13,6 +13,7 @@ import (
 // looked is what a look at the actions of the tenant gave.
 type looked struct {
 	at      time.Time                           // when it began
+	jumps   int                                 // of the clock that were noticed until then
 	actions map[string][]defender.MachineAction // by device, the youngest first
 	tagged  map[string]defender.MachineAction   // by the tag at the end of the comment
 	ids     map[string]defender.MachineAction   // by their own id
@@ -125,7 +126,7 @@ func (r *Runner) lookFirst(ctx context.Context) (*looked, error) {
 		}
 		return nil, err
 	}
-	l := &looked{at: at, none: empty}
+	l := &looked{at: at, jumps: r.jumps, none: empty}
 	l.add(all...)
 	if !r.opt.Again {
 		return l, nil
@@ -203,6 +204,7 @@ func (r *Runner) lookUp(ctx context.Context, now time.Time, wakes *[]time.Time) 
 		return
 	}
 	r.looking = true
+	jumps := r.jumps
 	oldest := slices.MinFunc(r.doubt, func(a, b *work) int { return a.DoubtSince.Compare(b.DoubtSince) }).DoubtSince
 	var open []string
 	for _, w := range r.doubt {
@@ -215,6 +217,7 @@ func (r *Runner) lookUp(ctx context.Context, now time.Time, wakes *[]time.Time) 
 		if err := guarded(func() error { l = r.lookNow(ctx, oldest, open); return nil }); err != nil {
 			l = &looked{err: err}
 		}
+		l.jumps = jumps
 		r.ended <- ended{looked: l}
 		return nil
 	})

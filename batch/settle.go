@@ -70,8 +70,10 @@ func (r *Runner) found(l *looked) {
 		return
 	}
 	r.outages.answered(noList)
-	r.noticeJump() // a moment of the old clock must not pass for a deadline that is over
 	now := r.clock.Now()
+	if l.jumps != r.clock.Jumps() {
+		l.at = time.Time{} // a moment of one clock is not after a deadline of another
+	}
 	var changes []checkpoint.TaskChange
 	var settled []*work
 	r.doubt = slices.DeleteFunc(r.doubt, func(w *work) bool {
