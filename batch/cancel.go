@@ -250,7 +250,7 @@ func (c *canceller) lookTelling(ctx context.Context, tasks []checkpoint.Task) er
 		defer c.mu.Unlock()
 		c.trouble = text
 	}
-	c.note = inWords(trouble)
+	c.note = c.troubled(trouble)
 	defer trouble("")
 	var group errgroup.Group
 	done := make(chan struct{})

@@ -101,6 +101,7 @@ func (c *canceller) post(hard context.Context, t *checkpoint.Task) (x defender.E
 	c.inFlight.Add(-1)
 	c.mu.Lock()
 	c.calls[t.Device] += a.number
+	n := c.calls[t.Device]
 	if err == nil {
 		c.forbidden = 0
 	}
@@ -114,12 +115,15 @@ func (c *canceller) post(hard context.Context, t *checkpoint.Task) (x defender.E
 		word = "cancelled"
 		to = c.fate(t, action)
 	}
-	if broken = a.over(outcomeOf(word, err, x), to); broken != nil {
+	out := outcomeOf(word, err, x)
+	if broken = a.over(out, to); broken != nil {
 		return x, err, broken
 	}
 	if to != nil {
 		set(&t.Action, to.Action)
+		set(&t.Reason, to.Reason)
 	}
+	c.logOutcome(c.about.Name, t, n, x, out.Outcome)
 	c.heard(CallCancel, x, err)
 	return x, err, nil
 }

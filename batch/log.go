@@ -13,8 +13,10 @@ import (
 // after what they tell of is on the disk, and hold no secret: no token, no
 // comment, no tag.
 const (
-	LogOutcome = "outcome" // of one call: line, machineId, status, reason, attempt, httpStatus, errorCode, machineActionId, requestId
+	LogStart   = "start"   // batch, what, tenant, application, host, agreed, simulated, version, pid
+	LogOutcome = "outcome" // of one call: batch, line, machineId, status, reason, outcome, attempt, httpStatus, errorCode, machineActionId, requestId
 	LogSettle  = "settle"  // a device that was in doubt: line, machineId, status, reason, machineActionId
+	LogAction  = "action"  // what became of a machine action: batch, line, machineId, status, reason, machineActionId, actionStatus
 	LogHold    = "hold"    // Defender asked to wait: until, reason
 	LogWait    = "wait"    // nothing is sent for now: until, reason
 	LogOutage  = "outage"  // no answer of Defender's: until, reason, hint
@@ -28,28 +30,41 @@ func (o *Options) logger() *slog.Logger {
 	return o.Log
 }
 
-// logOutcome tells what became of a call.
-func (r *Runner) logOutcome(w *work, v verdict, x defender.Exchange, out checkpoint.Outcome) {
-	attrs := []any{"outcome", v.word, "attempt", w.requests, "httpStatus", x.Status}
+// logStart tells of a run that begins.
+func (s *Session) logStart(opt *Options, batch, what, how string) {
+	opt.logger().Info(LogStart, "batch", batch, "what", what, "tenant", s.Key.Tenant, "application", s.Key.Application, "host", s.Host,
+		"agreed", how, "simulated", s.Simulated, "version", s.Version, "pid", s.PID)
+}
+
+// logOutcome tells what became of a call that is the n-th for its task.
+func (c *caller) logOutcome(batch string, t *checkpoint.Task, n int, x defender.Exchange, out checkpoint.Outcome) {
+	attrs := []any{"outcome", out.Outcome, "attempt", n, "httpStatus", x.Status}
 	if out.Code != "" {
 		attrs = append(attrs, "errorCode", out.Code)
 	}
 	if x.RequestID != "" {
 		attrs = append(attrs, "requestId", x.RequestID)
 	}
-	r.opt.logger().Info(LogOutcome, append(r.task(w), attrs...)...)
+	c.opt.logger().Info(LogOutcome, append(standing(batch, t), attrs...)...)
 }
 
-// task are the attributes that name a task and how it stands.
-func (r *Runner) task(w *work) []any {
-	attrs := []any{"batch", r.name, "line", w.Line, "machineId", w.Device, "status", string(w.Status)}
-	if w.Reason != "" {
-		attrs = append(attrs, "reason", w.Reason)
+// standing are the attributes that name a task and how it stands.
+func standing(batch string, t *checkpoint.Task) []any {
+	attrs := []any{"batch", batch, "line", t.Line, "machineId", t.Device, "status", string(t.Status)}
+	if t.Reason != "" {
+		attrs = append(attrs, "reason", t.Reason)
 	}
-	if w.Action.ID != "" {
-		attrs = append(attrs, "machineActionId", w.Action.ID)
+	if t.Action.ID != "" {
+		attrs = append(attrs, "machineActionId", t.Action.ID)
 	}
 	return attrs
+}
+
+// logAction tells what was read of an action, or that it was given up.
+func (w *watcher) logAction(c change) {
+	if c.to.Action != nil || c.to.Reason != nil {
+		w.opt.logger().Info(LogAction, append(standing(w.about.Name, c.task), "actionStatus", c.task.Action.Status)...)
+	}
 }
 
 // logWait tells of a wait when it begins.
@@ -65,12 +80,12 @@ func (r *Runner) logWait() {
 }
 
 // logOutage tells of an outage, and until when it is waited at least.
-func (r *Runner) logOutage(err error, t time.Time) {
-	attrs := until([]any{"batch", r.name, "reason", err.Error()}, t)
+func (c *caller) logOutage(batch string, err error, t time.Time) {
+	attrs := until([]any{"batch", batch, "reason", err.Error()}, t)
 	if hint := hint(err); hint != "" {
 		attrs = append(attrs, "hint", hint)
 	}
-	r.opt.logger().Warn(LogOutage, attrs...)
+	c.opt.logger().Warn(LogOutage, attrs...)
 }
 
 // logHold tells of a hold, once of one that many calls in flight ran into.

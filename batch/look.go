@@ -109,7 +109,7 @@ func (r *Runner) tellLook() {
 // troubled notes, for the status line and the log, that a look gets no answer.
 func (r *Runner) troubled(err error) {
 	r.trouble.Store(ptr(err.Error()))
-	r.logOutage(err, time.Time{})
+	r.logOutage(r.name, err, time.Time{})
 }
 
 // lookFirst reads what the first look is about; nil where nothing may be read.

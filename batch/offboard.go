@@ -48,7 +48,7 @@ func (r *Runner) offboard(hard context.Context, w *work) ended {
 		return ended{w: w, sent: a.sent, err: err}
 	}
 	w.apply(v.task)
-	r.logOutcome(w, v, x, out.Outcome)
+	r.logOutcome(r.name, &w.Task, w.requests, x, out.Outcome)
 	r.heard(CallOffboard, x, err)
 	if defender.ClassOf(err) == defender.Unauthorized {
 		return ended{w: w, v: v, sent: a.sent, err: r.refused(x, err)}

@@ -66,7 +66,7 @@ func (r *Runner) outage(err error) {
 	r.out.why = err.Error()
 	r.out.until = r.clock.Now().Add(patience(r.jitter(backoff(r.out.tries)), err))
 	r.out.tries++
-	r.logOutage(err, r.out.until)
+	r.logOutage(r.name, err, r.out.until)
 	r.probe()
 }
 

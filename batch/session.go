@@ -167,6 +167,7 @@ func (o *Open) Start(ctx context.Context, p *Plan, what, how string, opt Options
 	if err != nil {
 		return nil, err
 	}
+	o.s.logStart(&opt, o.name, what, how)
 	// A signal that comes in between must not leave a run without an end.
 	return r, r.load(context.WithoutCancel(ctx))
 }

@@ -52,7 +52,7 @@ func (s *Session) Track(ctx context.Context, name string, t TrackOptions, opt Op
 		return Tracking{}, nil, err
 	}
 	w := &tracker{watcher: s.watcher(b, &opt), s: s, how: t, show: show}
-	w.note = inWords(t.Note)
+	w.note = w.troubled(t.Note)
 	state, stop, err := w.watch(ctx)
 	if err == nil && stop == nil && t.Inventory {
 		stop, err = w.inventory(ctx)
@@ -154,12 +154,16 @@ func (w *tracker) round(ctx context.Context) (state Tracking, err error) {
 			return state, err
 		}
 		if changed, err = w.look(ctx, tasks); err != nil {
-			return tally(tasks, w.serverTime(w.clock.Now())), err
+			return w.stands(tasks, 0), err
 		}
 	}
-	state = tally(tasks, w.serverTime(w.clock.Now()))
+	return w.stands(tasks, changed), nil
+}
+
+func (w *tracker) stands(tasks []checkpoint.Task, changed int) Tracking {
+	state := tally(tasks, w.serverTime(w.clock.Now()))
 	state.Batch, state.Simulated, state.Closed, state.Changed = w.about.Name, w.about.Simulated, w.about.Closed != "", changed
-	return state, nil
+	return state
 }
 
 // begun begins the run if it has not begun: one that has nothing to ask leaves

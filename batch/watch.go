@@ -29,10 +29,24 @@ func (s *Session) watcher(b checkpoint.Batch, opt *Options) *watcher {
 func (w *watcher) begin(s *Session, what, how string) error {
 	w.what = what
 	now := w.clock.Now()
-	return w.store.Update(func(tx *checkpoint.Tx) (err error) {
+	err := w.store.Update(func(tx *checkpoint.Tx) (err error) {
 		w.run, err = tx.Append(w.batch, checkpoint.Event{Kind: "run", At: now, Start: s.start(what, how, w.opt)})
 		return err
 	})
+	if err == nil {
+		s.logStart(w.opt, w.about.Name, what, how)
+	}
+	return err
+}
+
+// troubled has the log told that a read gets no answer, and whoever note is for.
+func (w *watcher) troubled(note func(string)) func(error) {
+	return func(err error) {
+		w.logOutage(w.about.Name, err, time.Time{})
+		if note != nil {
+			note(err.Error())
+		}
+	}
 }
 
 // tasks reads the batch's tasks as they stand now.
@@ -217,6 +231,7 @@ func (w *watcher) write(changes []change) (written int, err error) {
 			set(&c.task.Action, c.to.Action)
 			set(&c.task.Reason, c.to.Reason)
 			set(&c.task.Health, c.to.Health)
+			w.logAction(c)
 		}
 		written += len(kept)
 	}

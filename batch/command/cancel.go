@@ -21,6 +21,7 @@ type withdrawal struct {
 	only    []string
 	comment string
 	yes     bool
+	end     ended
 }
 
 func (a *app) cancelCommand() *cobra.Command {
@@ -37,7 +38,12 @@ With --only LIST it does so for those devices, and the batch goes on without
 them. The same command goes on after any stop.`,
 		Example: "  mde-offboard cancel decommission --comment \"Wrong list, INC-2077\"\n  mde-offboard cancel decommission --only keep.csv",
 		Args:    takes(1, 1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.cancel(w, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w.end.batch = args[0]
+			err := a.cancel(w, args[0])
+			a.logTheEnd(&w.end, err)
+			return err
+		},
 	}
 	w.addFlags(cmd.Flags())
 	a.checks["cancel"] = w.checkFlags
@@ -212,6 +218,7 @@ func (a *app) agreeCancel(w *withdrawal, s *connected, p *batch.CancelPlan) (how
 
 // withdraw carries the plan out and says what it has come to.
 func (a *app) withdraw(w *withdrawal, s *connected, p *batch.CancelPlan, how string) error {
+	w.opt.Log = a.log
 	live := a.live(30 * time.Second)
 	end, stop, err := s.Cancel(a.Context, a.Hard, p, how, w.opt, func(c batch.Cancelling) {
 		line := cancelLine(c)
@@ -224,10 +231,12 @@ func (a *app) withdraw(w *withdrawal, s *connected, p *batch.CancelPlan, how str
 	if end != nil {
 		a.code = end.Code()
 		a.tellCancelled(p, end)
+		w.end.more = []any{"cancelled", end.Cancelled, "late", len(end.Late), "left", len(end.Left), "open", end.Still,
+			"in-doubt", end.InDoubt, "pending", end.Unsent, "chain", end.Head}
 	}
 	if stop != nil {
 		a.code = stop.Code
-		a.complain(stop)
+		a.tellStop(&w.end, stop)
 		a.say("The same command goes on.")
 	}
 	return nil

@@ -21,8 +21,7 @@ import (
 const (
 	logPlan    = "plan"    // batch, list, lines, toDo, inDoubt, invalid, simulated
 	logProblem = "problem" // of a line: file, line, reason
-	logStart   = "start"   // batch, tenant, application, host, agreed, simulated, version, pid
-	logEnd     = "end"     // batch, code, reason, a count for each status, results, chain
+	logEnd     = "end"     // batch, code, reason, counts, results, chain
 	logStop    = "stop"    // where the command was told to: batch, reason, hint
 	logError   = "error"   // batch, error, hint; stack, of a fault of the program
 	logNote    = "note"    // what is no event of a batch
@@ -142,12 +141,6 @@ func (a *app) logProblems(p *batch.Plan) {
 	}
 }
 
-// logTheStart tells the log of a run that begins.
-func (a *app) logTheStart(j *job, s *connected, how string) {
-	a.log.Info(logStart, "batch", j.name, "tenant", s.Key.Tenant, "application", s.Key.Application, "host", s.Host, "agreed", how,
-		"simulated", s.Simulated, "version", Version, "pid", s.PID)
-}
-
 // logWhy tells the log why a command ends, with the batch where it is known.
 func (a *app) logWhy(level slog.Level, msg, name, why, hint string) {
 	if !a.logsErrors() {
@@ -167,8 +160,13 @@ func (a *app) logWhy(level slog.Level, msg, name, why, hint string) {
 // logsErrors says whether the log has errors, which standard error has in words.
 func (a *app) logsErrors() bool { return a.wordless || a.global.logFile != "" }
 
-// logTheEnd tells the log how a run ended.
-func (a *app) logTheEnd(e *ended) {
+// logTheEnd tells the log how a run, a cancel or a track ended.
+func (a *app) logTheEnd(e *ended, err error) {
+	e.code = a.code
+	if err != nil {
+		e.code, e.hint = codeOf(err)
+		e.why = err.Error()
+	}
 	attrs := []any{"batch", e.batch, "code", e.code}
 	if e.why != "" {
 		attrs = append(attrs, "reason", e.why)
@@ -180,7 +178,7 @@ func (a *app) logTheEnd(e *ended) {
 		}
 		attrs = append(attrs, "results", e.sum.Path, "chain", e.head)
 	}
-	a.log.Info(logEnd, attrs...)
+	a.log.Info(logEnd, append(attrs, e.more...)...)
 }
 
 // statuses are those that a run can leave behind, in the order in which they

@@ -284,7 +284,7 @@ func (a *app) readAgain() (again bool) {
 // canaryBack says whether somebody can be asked to go on; else the next run will.
 func (a *app) canaryBack(j *job) bool {
 	if j.yes || j.digest != "" {
-		a.tellStop(j, &batch.Stop{Why: "the " + batch.CanaryOver(j.opt.Canary), Code: batch.CodeStopped, Asked: true})
+		a.tellStop(&j.end, &batch.Stop{Why: "the " + batch.CanaryOver(j.opt.Canary), Code: batch.CodeStopped, Asked: true})
 		return false
 	}
 	a.say("The first %d are over. This is what is left:", j.opt.Canary)
@@ -292,9 +292,9 @@ func (a *app) canaryBack(j *job) bool {
 }
 
 // tellStop says why a run ended, and keeps it for those who are not there.
-func (a *app) tellStop(j *job, stop *batch.Stop) {
+func (a *app) tellStop(e *ended, stop *batch.Stop) {
 	a.complain(stop)
-	j.end.why, j.end.hint = stop.Error(), stop.Hint
+	e.why, e.hint = stop.Error(), stop.Hint
 }
 
 // work runs the plan, shows it, and reports.
@@ -313,7 +313,6 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 		return nil, err
 	}
 	j.drop() // the checkpoint has it
-	a.logTheStart(j, s, how)
 	if !s.Simulated {
 		defer stayAwake()()
 	}
@@ -334,7 +333,7 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 		return stop, nil // the command goes on with another run
 	}
 	if stop != nil {
-		a.tellStop(j, stop)
+		a.tellStop(&j.end, stop)
 	}
 	return stop, a.tellResults(j, s, runner.BatchID(), code)
 }

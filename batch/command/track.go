@@ -19,6 +19,7 @@ type following struct {
 	connection
 	hours
 	batch.TrackOptions
+	end ended
 }
 
 func (a *app) trackCommand() *cobra.Command {
@@ -35,7 +36,12 @@ It ends with 0 if all actions succeeded, 3 if some failed, timed out, were
 cancelled or are missing, and 4 if some are open.`,
 		Example: "  mde-offboard track decommission --until-final --for 8h",
 		Args:    takes(1, 1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.track(t, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t.end.batch = args[0]
+			err := a.track(t, args[0])
+			a.logTheEnd(&t.end, err)
+			return err
+		},
 	}
 	a.checks["track"] = t.checkFlags
 	f := cmd.Flags()
@@ -80,7 +86,8 @@ func (a *app) track(t *following, name string) error {
 		return err
 	}
 	defer s.Store.Close()
-	if a.code, err = a.follow(s, name, t.TrackOptions, t.opt, func(batch.Tracking) {}); err != nil {
+	t.opt.Log = a.log
+	if a.code, err = a.follow(s, name, t.TrackOptions, t.opt, &t.end, func(batch.Tracking) {}); err != nil {
 		return err
 	}
 	a.sayRehearsed(s.Simulated)
@@ -102,7 +109,7 @@ func (a *app) trackOn(j *job, s *connected) error {
 	opt.Allowed, opt.Until = nil, time.Time{} // of calls that change something
 	show, end := j.tracking()
 	defer end()
-	code, err := a.follow(s, j.name, t, opt, show)
+	code, err := a.follow(s, j.name, t, opt, &j.end, show)
 	if err != nil {
 		return err
 	}
@@ -145,9 +152,9 @@ func (a *app) signedIn(c *connection, changes bool) (*connected, error) {
 	return s, nil
 }
 
-// follow tracks a batch, shows it, also to whoever told is for, and returns the
-// code to end with.
-func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.Options, told func(batch.Tracking)) (int, error) {
+// follow tracks a batch, shows it, also to whoever told is for, writes how it ends
+// into e, and returns the code to end with.
+func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.Options, e *ended, told func(batch.Tracking)) (int, error) {
 	live := a.live(0)
 	t.Note = func(text string) { a.say("%s; trying again …", text) }
 	state, stop, err := s.Track(a.Context, name, t, opt, func(t batch.Tracking) {
@@ -161,8 +168,10 @@ func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.
 	for _, line := range trackTable(state) {
 		fmt.Fprintln(a.Stdout, printable(line))
 	}
+	e.more = []any{"actions", state.Total, "open", state.Open, "missing", state.Missing}
 	if stop != nil {
-		return a.complain(stop), nil
+		a.tellStop(e, stop)
+		return stop.Code, nil
 	}
 	if state.Open > 0 {
 		a.say("%s open: the devices carry them out when they next come online. The same command goes on.", isAre(state.Open, "action"))
@@ -194,7 +203,10 @@ func isAre(n int, what string) string {
 
 // trackTable is how the actions stand, by status, the most frequent first.
 func trackTable(t batch.Tracking) []string {
-	lines := []string{fmt.Sprintf("%-14s %8s", "ACTIONS", "")}
+	lines := []string{"ACTIONS"}
+	if t.Simulated {
+		lines[0] = "SIMULATED ACTIONS"
+	}
 	for _, word := range byCount(t.Statuses) {
 		lines = append(lines, fmt.Sprintf("%-14s %8d", word, t.Statuses[word]))
 	}
@@ -205,7 +217,6 @@ func trackTable(t batch.Tracking) []string {
 	if t.Oldest > 0 {
 		lines = append(lines, fmt.Sprintf("The oldest open one is %s old.", short(t.Oldest)))
 	}
-	lines[0] = strings.TrimRight(lines[0], " ")
 	return lines
 }
 

@@ -38,6 +38,7 @@ type ended struct {
 	sum           report.Summary
 	stands        map[checkpoint.Status]int // the lines of the batch, where sum has none; nil: not known
 	head          string
+	more          []any // that the log is told
 }
 
 func (w *watchers) addFlags(f *pflag.FlagSet) {
@@ -68,15 +69,11 @@ func (a *app) watched(j *job, args []string) (err error) {
 // tellTheEnd tells the log, the metrics and whoever is to be notified.
 func (a *app) tellTheEnd(j *job, err error) {
 	e := &j.end
-	e.batch, e.code = j.name, a.code
-	if err != nil {
-		e.code, e.hint = codeOf(err)
-		e.why = err.Error()
-	}
+	e.batch = j.name
 	if j.metricsFile != "" && e.sum.Counts == nil {
 		e.stands = a.stands(j)
 	}
-	a.logTheEnd(e)
+	a.logTheEnd(e, err)
 	j.metrics.end(e)
 	if !e.idle || e.code != batch.CodeDone {
 		a.notify(j, e)
