@@ -34,14 +34,19 @@ func readerGone(err error) bool {
 // command is a command of the program as it is to be typed next: about the
 // checkpoint of this one, if that was named on the command line.
 func (a *app) command(words ...string) string {
-	if file := a.global.checkpoint; file != "" && file != a.Getenv("MDE_OFFBOARD_CHECKPOINT") {
-		words = append(words, "--checkpoint", file)
+	if a.namesCheckpoint() {
+		words = append(words, "--checkpoint", a.global.checkpoint)
 	}
 	text := "mde-offboard"
 	for _, w := range words {
 		text += " " + quoted(w, runtime.GOOS == "windows")
 	}
 	return text
+}
+
+// namesCheckpoint says whether the checkpoint was named on the command line.
+func (a *app) namesCheckpoint() bool {
+	return a.global.checkpoint != "" && a.given["checkpoint"] == ""
 }
 
 // quoted is a word as a shell takes it; on Windows as both of its do.

@@ -1,6 +1,9 @@
 package command
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestQuoted: what is to be typed next is typed as it is shown.
 func TestQuoted(t *testing.T) {
@@ -26,15 +29,22 @@ func TestQuoted(t *testing.T) {
 // TestCommand names the checkpoint where the next command would not find it alone.
 func TestCommand(t *testing.T) {
 	for _, tt := range []struct {
-		reason, flag, env, want string
+		reason, args, env, want string
 	}{
 		{"the usual one", "", "", "mde-offboard track list"},
-		{"named by a flag", "my.db", "", "mde-offboard track list --checkpoint my.db"},
-		{"named by the environment, which stays", "x.db", "x.db", "mde-offboard track list"},
-		{"named by both", "y.db", "x.db", "mde-offboard track list --checkpoint y.db"},
+		{"named by a flag", "--checkpoint=my.db", "", "mde-offboard track list --checkpoint my.db"},
+		{"named by the environment, which stays", "", "x.db", "mde-offboard track list"},
+		{"named by both", "--checkpoint=y.db", "x.db", "mde-offboard track list --checkpoint y.db"},
 	} {
 		a := testApp(t)
-		a.global.checkpoint, a.Getenv = tt.flag, variables("MDE_OFFBOARD_CHECKPOINT", tt.env)
+		a.Getenv = variables("MDE_OFFBOARD_CHECKPOINT", tt.env)
+		flags := a.root().PersistentFlags()
+		if err := flags.Parse(strings.Fields(tt.args)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.fromEnvironment(flags); err != nil {
+			t.Fatal(err)
+		}
 		if got := a.command("track", "list"); got != tt.want {
 			t.Errorf("%s: %s; want %s", tt.reason, got, tt.want)
 		}

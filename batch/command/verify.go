@@ -24,8 +24,9 @@ what the events say. With a folder it checks that against its manifest and, with
 the checkpoint at hand, makes every file again from the chain as it was when the
 folder was written. The first thing that does not fit is named, and the code is 3.
 It is 3 too where something could not be compared: a page that another version
-wrote, or what calls of other batches did to the quota that the checkpoint no
-longer has.
+wrote, what calls of other batches did to the quota that the checkpoint no longer
+has, or all of it where --checkpoint names one that lacks the batch. The user's own
+checkpoint may lack it: an auditor checks the folder alone, and the code is 0.
 
 In no chain are the clock by which the quota counts and a run's last sign of life:
 there verify finds only a call or a hold that counts from earlier than the clock
@@ -72,7 +73,7 @@ type checked struct {
 
 func (a *app) verifyCheckpoint(asJSON bool) error {
 	if !a.hasCheckpoint() { // opening it would make one, in which all fits
-		return usage{hinted{fmt.Errorf("%s: there is no such checkpoint", a.checkpointPath()), "--checkpoint FILE names another one"}}
+		return a.noCheckpoint()
 	}
 	store, err := a.openStore()
 	if err != nil {
@@ -102,6 +103,10 @@ func (a *app) verifyCheckpoint(asJSON bool) error {
 	return nil
 }
 
+func (a *app) noCheckpoint() error {
+	return usage{hinted{fmt.Errorf("%s: there is no such checkpoint", a.checkpointPath()), "--checkpoint FILE names another one"}}
+}
+
 func (a *app) verifyFolder(dir, keyFile string, asJSON bool) error {
 	var key *report.Verifier
 	if keyFile != "" {
@@ -115,9 +120,13 @@ func (a *app) verifyFolder(dir, keyFile string, asJSON bool) error {
 	} else if err == nil && !info.IsDir() {
 		return usage{hinted{fmt.Errorf("%s is not a folder", dir), "name the report folder that it lies in"}}
 	}
-	// A folder can be checked where there is no checkpoint: at the auditor's.
+	// A folder can be checked where there is no checkpoint: at the auditor's. One that
+	// is named is to be compared with.
 	var store *checkpoint.Store
-	if a.hasCheckpoint() {
+	switch {
+	case !a.hasCheckpoint() && a.namesCheckpoint():
+		return a.noCheckpoint()
+	case a.hasCheckpoint():
 		var err error
 		if store, err = a.openStore(); err != nil {
 			return unfit(err)
@@ -128,7 +137,7 @@ func (a *app) verifyFolder(dir, keyFile string, asJSON bool) error {
 	if err != nil {
 		return unfit(err)
 	}
-	if len(c.Unmade) > 0 {
+	if len(c.Unmade) > 0 || c.Unknown && a.namesCheckpoint() {
 		a.code = batch.CodeIncomplete
 	}
 	if asJSON {
