@@ -145,7 +145,7 @@ func (b *BatchStatus) writeRuns(w io.Writer, zone *time.Location) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "\nRUN\tWHAT\tBY\tFROM\tTO\tCODE\tWHY IT ENDED")
-	for _, r := range b.Runs {
+	for i, r := range b.Runs {
 		to, code := local(r.Ended, zone), "-"
 		if r.Ended == "" {
 			to = local(r.LastSign, zone) + " (last sign of life)"
@@ -153,7 +153,7 @@ func (b *BatchStatus) writeRuns(w io.Writer, zone *time.Location) error {
 		if r.ExitCode != nil {
 			code = itoa(*r.ExitCode)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, Plain(r.What), Plain(r.Who+" on "+r.Host), local(r.Started, zone), to, code, Plain(r.Why))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", i+1, Plain(r.What), Plain(r.Who+" on "+r.Host), local(r.Started, zone), to, code, Plain(r.Why))
 	}
 	return t.Flush()
 }
