@@ -18,7 +18,7 @@ const (
 	LogSettle  = "settle"  // a device that was in doubt: line, machineId, status, reason, machineActionId
 	LogAction  = "action"  // what became of a machine action: batch, line, machineId, status, reason, machineActionId, actionStatus
 	LogHold    = "hold"    // Defender asked to wait: until, reason
-	LogWait    = "wait"    // nothing is sent for now: until, reason
+	LogWait    = "wait"    // nothing is sent for now: reason; until, where it is known
 	LogOutage  = "outage"  // no answer of Defender's: until, reason, hint
 )
 

@@ -72,7 +72,7 @@ func (tx *Tx) needed(batch int64, now time.Time) error {
 		{"devices pending: %d", `SELECT COUNT(*), 0 FROM task t JOIN batch b ON b.id = t.batch WHERE t.batch = $1 AND b.closed = ''
 			AND t.status NOT IN ('accepted', 'already-active', 'refused', 'failed', 'skipped', 'sending', 'in-doubt')`, nil, 0, false},
 		{"runs at work: %d", "SELECT COUNT(*), 0 FROM run WHERE batch = $1 AND ended = 0 AND alive > $2", []any{micros(now.Add(-silence))}, 0, false},
-		{"calls that the quota must know: %d", `SELECT COUNT(*), COALESCE(MAX(CASE WHEN a.counted = 0 THEN r.alive + r.grace ELSE a.counted END), 0)
+		{"calls of the last two hours, which the quota still counts: %d", `SELECT COUNT(*), COALESCE(MAX(CASE WHEN a.counted = 0 THEN r.alive + r.grace ELSE a.counted END), 0)
 			FROM attempt a JOIN run r ON r.batch = a.batch AND r.id = a.run
 			WHERE a.batch = $1 AND CASE WHEN a.counted = 0 THEN r.alive + r.grace ELSE a.counted END > $2`,
 			[]any{micros(now.Add(-remembered))}, remembered, false},

@@ -186,6 +186,12 @@ func (a *app) sayResults(wanted string, sum report.Summary) {
 	}
 }
 
+// sayRefresh says how the results come to say what has become of the actions since:
+// where a run has left them, nothing remembers.
+func (a *app) sayRefresh(name string) {
+	a.say("Results     %s writes them as they stand now", a.command("report", name, "--results", "FILE"))
+}
+
 // named is how many devices that did not make it are named on the screen.
 const named = 5
 

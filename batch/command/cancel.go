@@ -277,6 +277,7 @@ func (a *app) tellCancelled(p *batch.CancelPlan, end *batch.Cancelled) {
 	case end.Open:
 		a.say("The batch is open: run goes on with the other devices.")
 	}
+	a.sayRefresh(p.Batch.Name)
 	a.say("Chain       %s", end.Head)
 }
 

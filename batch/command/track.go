@@ -90,6 +90,7 @@ func (a *app) track(t *following, name string) error {
 	if a.code, err = a.follow(s, name, t.TrackOptions, t.opt, &t.end, func(batch.Tracking) {}); err != nil {
 		return err
 	}
+	a.sayRefresh(name)
 	a.sayRehearsed(s.Simulated)
 	return nil
 }
