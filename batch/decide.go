@@ -205,9 +205,14 @@ func hint(err error) string {
 func actionOf(a defender.MachineAction) *checkpoint.Action {
 	out := &checkpoint.Action{ID: a.ID, Type: a.Type, Status: a.Status, Requestor: a.Requestor,
 		Created: stampOf(a.Created), Updated: stampOf(a.Updated)}
+	var wrong []string
 	if a.ErrorHResult != 0 {
-		out.Error = hresult(a.ErrorHResult)
+		wrong = append(wrong, hresult(a.ErrorHResult))
 	}
+	if a.Troubleshoot != "" {
+		wrong = append(wrong, a.Troubleshoot)
+	}
+	out.Error = strings.Join(wrong, "; ")
 	return out
 }
 

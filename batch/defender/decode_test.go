@@ -25,6 +25,19 @@ func FuzzMachineAction(f *testing.F) {
 	})
 }
 
+// TestTroubleshoot keeps what nobody has described as it came, on one line.
+func TestTroubleshoot(t *testing.T) {
+	for in, want := range map[string]string{
+		`null`: "", `""`: "", `"the script ended\nwith an error"`: "the script ended with an error",
+		`{"errorCode": -2147024809, "steps": ["run"]}`: `{"errorCode": -2147024809, "steps": ["run"]}`, `7`: "7",
+	} {
+		var a MachineAction
+		if err := json.Unmarshal([]byte(`{"id":"a-1","troubleshootInfo":`+in+`}`), &a); err != nil || a.Troubleshoot != want {
+			t.Errorf("troubleshootInfo %s = %q, %v; want %q", in, a.Troubleshoot, err, want)
+		}
+	}
+}
+
 // FuzzReadIdentity: a token that is read has a tenant, and no error shows the token.
 func FuzzReadIdentity(f *testing.F) {
 	f.Add("e30.eyJ0aWQiOiJ0In0.")

@@ -23,6 +23,10 @@ type MachineAction struct {
 	Cancelled                                  time.Time
 
 	ErrorHResult int64 // 0 when fine
+	// Troubleshoot is troubleshootInfo as it came: nobody has described its shape.
+	// What is no text is JSON; control characters are left out, and what is long is
+	// cut.
+	Troubleshoot string
 	Title        string
 	Scope        string
 	ExternalID   string
@@ -51,6 +55,7 @@ func (a *MachineAction) UnmarshalJSON(b []byte) error {
 		CancellationRequestor, CancellationComment   text
 		CancellationDateTimeUTC                      moment
 		ErrorHResult                                 number
+		TroubleshootInfo                             json.RawMessage
 		Title, Scope, ExternalID                     text
 	}
 	if err := json.Unmarshal(b, &w); err != nil {
@@ -67,8 +72,20 @@ func (a *MachineAction) UnmarshalJSON(b []byte) error {
 		Created: w.CreationDateTimeUTC.Time, Updated: updated,
 		CancellationRequestor: string(w.CancellationRequestor), CancellationComment: string(w.CancellationComment),
 		Cancelled:    w.CancellationDateTimeUTC.Time,
-		ErrorHResult: int64(w.ErrorHResult),
-		Title:        string(w.Title), Scope: string(w.Scope), ExternalID: string(w.ExternalID),
+		ErrorHResult: int64(w.ErrorHResult), Troubleshoot: raw(w.TroubleshootInfo),
+		Title: string(w.Title), Scope: string(w.Scope), ExternalID: string(w.ExternalID),
 	}
 	return nil
+}
+
+// raw is a value whose shape is not known, in words.
+func raw(b json.RawMessage) string {
+	var words string
+	switch {
+	case len(b) == 0, string(b) == "null":
+		return ""
+	case json.Unmarshal(b, &words) == nil:
+		return tidy(words)
+	}
+	return tidy(string(b))
 }
