@@ -202,3 +202,27 @@ func TestCanaryNotes(t *testing.T) {
 		}
 	}
 }
+
+// TestCanaryTurnedAway has the first device of a list turned away each time, by what
+// is about it alone: the canary of the next run is made of others.
+func TestCanaryTurnedAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{})
+		w.opt.MaxOutage = time.Minute
+		alone := magicIDs("dead0400", 1)
+		w.wire.answered = func(r *http.Request, res *http.Response) {
+			if isOffboard(r) && strings.Contains(r.URL.Path, "dead0400") {
+				res.StatusCode = http.StatusForbidden
+				rewrite(res, func([]byte) []byte { return []byte("<html>blocked</html>") })
+			}
+		}
+		all := append(alone, devices(10)...)
+		var end runEnd
+		for night, want := range []int{2, 3, 10} {
+			if end, _ = w.canaryRun(all, 0); end.counts[checkpoint.Accepted] != want {
+				t.Errorf("night %d: %v, %v; want %d accepted", night, end.counts, end.stop, want)
+			}
+		}
+		w.judge(end, false)
+	})
+}

@@ -79,7 +79,7 @@ func (r *Runner) untilOpen(ctx context.Context) {
 		if ok {
 			return
 		}
-		r.waitFor, r.waitTill = errClosed.Error(), until
+		r.await(WaitedForHours, errClosed.Error(), until)
 		r.tell()
 		wait(ctx, time.Second)
 	}

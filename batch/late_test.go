@@ -95,3 +95,18 @@ func setBackPending(w *world, c *clocks, ids []string) {
 	c.turn(-time.Hour)
 	w.clock = &Clock{Wall: c.wall}
 }
+
+// TestSetBackUnderAnAnswer sets the clock back while a call is on its way that is
+// turned away: nobody knows any more when the call before it was, whose action may
+// show yet, nor the one after it.
+func TestSetBackUnderAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := clockWorld(t, simulator.Options{Faults: "lost-before@1,429-seconds@2:5s,lost-after@3", LatencyMin: 3 * time.Second, LatencyMax: 4 * time.Second, Repeat: simulator.RepeatSecond})
+		w.opt.Workers = 1
+		w.atPost(2, func() { c.turn(-time.Hour) })
+		end := w.run(devices(1))
+		if b := w.judge(end, false); posts(b, devices(1)[0]) != 3 || end.counts[checkpoint.Accepted] != 1 {
+			t.Errorf("%v, %v after %d calls; want it accepted, the third call's action found", end.counts, end.stop, posts(b, devices(1)[0]))
+		}
+	})
+}

@@ -73,7 +73,7 @@ func (r *Runner) logWait() {
 	if r.waitFor == r.waitLogged {
 		return
 	}
-	r.waitLogged, r.waitKind, r.waitSince = r.waitFor, r.kindOfWait(), r.clock.Now()
+	r.waitLogged, r.waitKind, r.waitSince = r.waitFor, r.waitIs, r.clock.Now()
 	if r.waitFor != "" {
 		r.opt.logger().Info(LogWait, until([]any{"batch", r.name, "reason", r.waitFor}, r.waitTill)...)
 	}

@@ -96,12 +96,12 @@ func (r *Runner) first(ctx context.Context) *Stop {
 
 // tellLook says what the first look waits for.
 func (r *Runner) tellLook() {
-	r.waitFor, r.waitTill = WaitLookFirst, time.Time{}
+	r.await(WaitedForLook, WaitLookFirst, time.Time{})
 	if trouble := r.trouble.Load(); trouble != nil {
-		r.waitFor = *trouble
+		r.await(WaitedForDefender, *trouble, time.Time{})
 	}
 	if v, err := r.store.Judge(r.opt.budget(r.key, CallListActions), r.clock.Now); err == nil && v.Free == 0 {
-		r.waitFor, r.waitTill = v.Why, v.At
+		r.awaitSlot(v)
 	}
 	r.tell()
 }

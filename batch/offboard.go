@@ -130,6 +130,9 @@ func (r *Runner) take(e ended) {
 	r.flying--
 	r.sentCalls += e.sent
 	w, v := e.w, e.v
+	if w.jumps != r.clock.Jumps() { // noticeJump has not seen it
+		w.DoubtSince = time.Time{}
+	}
 	r.recount(w)
 	if e.err != nil {
 		r.stop(asStop(e.err))
@@ -141,7 +144,9 @@ func (r *Runner) take(e ended) {
 	case ready:
 		r.ready = append([]*work{w}, r.ready...)
 	case back:
-		r.goesBack(w, v)
+		// Its answer may be about this device alone: a gateway dislikes its comment,
+		// Defender has a new word for its state. The next call is another one's.
+		r.ready = append(r.ready, w)
 	case later:
 		r.later = append(r.later, w)
 	case settle:

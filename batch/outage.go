@@ -15,7 +15,7 @@ import (
 // window or a hold kept calls back: a night without calls is no night without
 // answers.
 type outages struct {
-	between time.Duration // two calls in a row that wait for nothing but a back-off, at most
+	between time.Duration // two calls in a row that wait for nothing but a back-off, at most; a wait that an answer named comes on top
 	mu      sync.Mutex
 	what    map[string]silence
 }
@@ -23,6 +23,7 @@ type outages struct {
 type silence struct {
 	last   time.Time // when a call last came to nothing
 	lasted time.Duration
+	named  time.Duration // the wait that its answer asked for
 }
 
 // longestWait is more than any back-off.
@@ -32,15 +33,16 @@ func newOutages(opt *Options) outages {
 	return outages{between: opt.Timeout + longestWait + opt.SettleWait/10, what: map[string]silence{}}
 }
 
-// unanswered notes that there was no answer, and says for how long by now.
-func (o *outages) unanswered(what string) time.Duration {
+// unanswered notes that there was no answer but perhaps one that named a wait, and
+// says for how long by now.
+func (o *outages) unanswered(what string, named time.Duration) time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now, s := time.Now(), o.what[what]
 	if !s.last.IsZero() {
-		s.lasted += min(o.between, now.Sub(s.last))
+		s.lasted += min(o.between+s.named, now.Sub(s.last))
 	}
-	s.last = now
+	s.last, s.named = now, named
 	o.what[what] = s
 	return s.lasted
 }
@@ -52,13 +54,19 @@ func (o *outages) answered(what string) {
 }
 
 // silent notes that a call of a kind had no answer, and is why to stop if that
-// has lasted for longer than is allowed.
+// has lasted for longer than is allowed, or would after the wait that is asked for.
 func (c *caller) silent(kind string, err error) *Stop {
-	if c.outages.unanswered(kind) <= c.opt.MaxOutage {
+	named := patience(0, err)
+	lasted := c.outages.unanswered(kind, named)
+	why := fmt.Sprintf("no answer of Defender's for %v", c.opt.MaxOutage)
+	switch {
+	case lasted > c.opt.MaxOutage:
+	case lasted+named <= c.opt.MaxOutage:
 		return nil
+	case named > longestWait:
+		why = fmt.Sprintf("Defender asks to wait until %s, for longer than %v without an answer", c.clock.Now().Add(named).Format("Mon 15:04 MST"), c.opt.MaxOutage)
 	}
-	return &Stop{Why: fmt.Sprintf("no answer of Defender's for %v", c.opt.MaxOutage), Err: err, Code: CodeStopped,
-		Hint: strings.TrimPrefix(hint(err)+"; the same command goes on", "; ")}
+	return &Stop{Why: why, Err: err, Code: CodeStopped, Hint: strings.TrimPrefix(hint(err)+"; the same command goes on", "; ")}
 }
 
 // unreachable says of a call without an answer why there was none.

@@ -20,9 +20,7 @@ func (r *Runner) probe() {
 
 // launched and landed count the calls of the epoch.
 func (r *Runner) launched(w *work) {
-	r.calls++
-	w.epoch, w.began, w.jumps = r.epoch, r.calls, r.jumps
-	r.unsuspect(w)
+	w.epoch, w.jumps = r.epoch, r.jumps
 	r.asking++
 }
 
@@ -41,7 +39,7 @@ func (r *Runner) heed(w *work, v verdict) {
 	r.landed(w)
 	switch {
 	case v.trouble != nil:
-		if !r.stale(w) && !(v.next == back && r.byItself(w, v)) {
+		if !r.stale(w) {
 			r.outage(unreachable(v.trouble))
 		}
 		return
@@ -54,7 +52,6 @@ func (r *Runner) heed(w *work, v verdict) {
 	switch {
 	case v.answered:
 		r.probing = r.stale(w)
-		r.noOutage(w)
 	case v.next == ready:
 		r.probe()
 	}

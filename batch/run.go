@@ -35,7 +35,6 @@ type Runner struct {
 	ready  []*work
 	later  []*work
 	doubt  []*work      // in doubt, or already active with an action that is not known
-	aside  []*work      // left for the next run: turned away each time, while others were answered
 	flying int          // workers at work
 	opened atomic.Int64 // of these, those that have not reserved yet
 
@@ -55,17 +54,14 @@ type Runner struct {
 	probing             bool // calls go one at a time
 	epoch               int  // how often that began
 	asking              int  // calls under way that left in this epoch
-	calls               int  // that began in this run
-	heardOf             int  // the last of these that Defender has answered
-	suspects            int  // tasks that were turned away, perhaps for themselves
 	jumps               int  // of the clock that were noticed
 	stopping            *Stop
 	cancel              context.CancelFunc // of waits and reads
-	waitFor             string
+	waitFor, waitIs     string             // in words, and of what kind it is
 	waitTill            time.Time
 	waitLogged          string    // the last wait that the log was told of
 	waitSince           time.Time // when it began
-	waitKind            string    // and of what kind it is
+	waitKind            string    // and of what kind it was
 	waitKept            bool      // it is in the chain
 	shutFrom, shutUntil time.Time // calling is not allowed in between
 	waited              bool      // for the hours, since it was last looked whether the plan still holds
@@ -184,7 +180,7 @@ func (r *Runner) stop(s *Stop) {
 // dispatch sends what may be sent, and returns when to look again at the
 // latest, and whether anything is left to wait for.
 func (r *Runner) dispatch(ctx, hard context.Context) (wake time.Duration, more bool) {
-	r.waitFor, r.waitTill = "", time.Time{}
+	r.await("", "", time.Time{})
 	if r.stopping != nil {
 		return time.Minute, false
 	}
@@ -193,7 +189,7 @@ func (r *Runner) dispatch(ctx, hard context.Context) (wake time.Duration, more b
 	wakes := []time.Time{now.Add(time.Minute)}
 	r.promote(now, &wakes)
 	if until, ok := r.closed(now); !ok {
-		r.waitFor, r.waitTill = errClosed.Error(), until
+		r.await(WaitedForHours, errClosed.Error(), until)
 		wakes = append(wakes, until)
 	} else {
 		r.lookUp(ctx, now, &wakes)
@@ -206,18 +202,17 @@ func (r *Runner) dispatch(ctx, hard context.Context) (wake time.Duration, more b
 			Hint: r.goesOn(blocked)})
 	}
 	more = len(r.ready)+len(r.later)+len(r.doubt) > 0
-	if !more && r.flying == 0 && !r.looking && len(r.aside) > 0 {
-		r.stop(r.leftAside())
-	}
 	if more && r.waitFor == "" && r.flying == 0 && len(r.ready) == 0 {
-		r.waitFor = waitSettle
-		if len(r.doubt) == 0 {
-			r.waitFor = waitRetry
+		till := slices.MinFunc(wakes, time.Time.Compare)
+		trouble := r.trouble.Load()
+		switch {
+		case trouble != nil:
+			r.await(WaitedForDefender, *trouble, till)
+		case len(r.doubt) > 0:
+			r.await(WaitedForSettling, waitSettle, till)
+		default:
+			r.await(WaitedForRetry, waitRetry, till)
 		}
-		if trouble := r.trouble.Load(); trouble != nil {
-			r.waitFor = *trouble
-		}
-		r.waitTill = slices.MinFunc(wakes, time.Time.Compare)
 	}
 	return max(time.Millisecond, slices.MinFunc(wakes, time.Time.Compare).Sub(now)), more && r.stopping == nil
 }
@@ -268,7 +263,7 @@ func (r *Runner) promote(now time.Time, wakes *[]time.Time) {
 func (r *Runner) send(hard context.Context, now time.Time, wakes *[]time.Time) {
 	room := r.opt.Workers - r.flying
 	if r.out.until.After(now) {
-		r.waitFor, r.waitTill = r.out.why, r.out.until
+		r.await(WaitedForDefender, r.out.why, r.out.until)
 		*wakes = append(*wakes, r.out.until)
 		return
 	}
@@ -306,7 +301,7 @@ func (r *Runner) send(hard context.Context, now time.Time, wakes *[]time.Time) {
 		})
 	}
 	if len(r.ready) > 0 && v.Free == 0 {
-		r.waitFor, r.waitTill = v.Why, v.At
+		r.awaitSlot(v)
 		if !v.At.IsZero() {
 			*wakes = append(*wakes, v.At)
 		}

@@ -242,6 +242,7 @@ func (r *Runner) load(ctx context.Context) error {
 				}
 			}
 		}
+		canary := canaryOf(tasks, requests, r.opt.Canary)
 		r.total = len(tasks)
 		now := r.clock.Now()
 		r.jumps = r.clock.Jumps()
@@ -258,7 +259,7 @@ func (r *Runner) load(ctx context.Context) error {
 			}
 			w := &work{Task: t, tags: tags[t.N], requests: requests[t.N], counted: t.Status, jumps: r.jumps, offset: offsets[t.N]}
 			switch {
-			case t.Status == checkpoint.Pending && r.opt.Canary > 0 && len(r.ready)+len(r.later) == r.opt.Canary:
+			case t.Status == checkpoint.Pending && r.opt.Canary > 0 && !canary[t.N]:
 			case t.Status == checkpoint.Pending && !t.NotBefore.IsZero():
 				r.later = append(r.later, w)
 			case t.Status == checkpoint.Pending:
@@ -272,6 +273,21 @@ func (r *Runner) load(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// canaryOf are the first n tasks that a run takes up, those before others that were
+// never called: what something on the way turns away each time is not to keep the
+// rest back.
+func canaryOf(tasks []checkpoint.Task, requests map[int64]int, n int) map[int64]bool {
+	first := map[int64]bool{}
+	for _, called := range []bool{false, true} {
+		for i := range tasks {
+			if t := &tasks[i]; len(first) < n && t.Status == checkpoint.Pending && (requests[t.N] > 0) == called {
+				first[t.N] = true
+			}
+		}
+	}
+	return first
 }
 
 // Finish writes how the run ended and returns the code for it.

@@ -115,7 +115,7 @@ const noList = "list"
 // foundNoList plans another look: there may be no list where there are no
 // actions, or none for the moment. For absence it is never taken.
 func (r *Runner) foundNoList() {
-	if without := r.outages.unanswered(noList); without > r.opt.SettleWait+r.opt.MaxOutage {
+	if without := r.outages.unanswered(noList, 0); without > r.opt.SettleWait+r.opt.MaxOutage {
 		r.stop(&Stop{Why: fmt.Sprintf("Defender had no list of actions for %v, and devices are in doubt", without.Round(time.Minute)),
 			Code: CodeStopped, Hint: "look the devices in doubt up in the portal; the same command looks for their actions again"})
 	}

@@ -55,24 +55,20 @@ func (r *Runner) writeWait(now time.Time, w checkpoint.Wait) {
 	})))
 }
 
-// kindOfWait is that of the wait which begins. The words for outages differ, and
-// those for windows name theirs.
-func (r *Runner) kindOfWait() string {
-	switch r.waitFor {
-	case errClosed.Error():
-		return WaitedForHours
+// await says what is waited for from now on, and until when; till zero: that is not
+// known.
+func (r *Runner) await(kind, why string, till time.Time) {
+	r.waitIs, r.waitFor, r.waitTill = kind, why, till
+}
+
+// awaitSlot says that the quota is waited for.
+func (r *Runner) awaitSlot(v quota.Verdict) {
+	kind := WaitedForWindow
+	switch v.Why {
 	case quota.Hold:
-		return WaitedForHold
+		kind = WaitedForHold
 	case quota.InFlight:
-		return WaitedForAnswers
-	case WaitLookFirst:
-		return WaitedForLook
-	case waitSettle:
-		return WaitedForSettling
-	case waitRetry:
-		return WaitedForRetry
-	case r.out.why:
-		return WaitedForDefender
+		kind = WaitedForAnswers
 	}
-	return WaitedForWindow
+	r.await(kind, v.Why, v.At)
 }

@@ -61,6 +61,7 @@ func TestWaitsKept(t *testing.T) {
 		{why: "a hold", faults: "429-seconds@2:40s", devices: 3, want: []string{WaitedForHold}, least: 35 * time.Second},
 		{why: "a hold before the first look", faults: "actions/429-seconds@1:40s", devices: 3, want: []string{WaitedForHold}, least: 35 * time.Second},
 		{why: "an outage", faults: "proxy-407@1,proxy-407@2,proxy-407@3,proxy-407@4", devices: 1, want: []string{WaitedForDefender, WaitedForDefender, WaitedForDefender}, least: 2 * time.Second},
+		{why: "an outage at the first look", faults: "actions/proxy-407@1,actions/proxy-407@2,actions/proxy-407@3,actions/proxy-407@4", devices: 1, want: []string{WaitedForDefender}, least: 10 * time.Second},
 		{why: "a device in doubt", faults: "lost-before@1", devices: 1, want: []string{WaitedForSettling}, least: 2 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -25,10 +25,6 @@ type work struct {
 	jumps    int               // of the clock that were noticed when the call was launched
 	offset   *offset           // that was known when calls of former runs were reserved; nil: none, or not one
 	epoch    int               // of the run, when its call began
-	began    int               // which call of the run it was
-	suspect  bool              // turned away, and nobody who was called since is known to be answered
-	turned   int               // how often it was turned away while others were answered
-	answer   string            // when it was turned away last
 }
 
 // since is when the oldest call was reserved whose effect is not known, or was
