@@ -28,7 +28,7 @@ type Cancelled struct {
 	Left      []checkpoint.Task // to be cancelled, and given up: the reason says why
 	Still     int               // actions that are open: it ended before it could cancel them
 	InDoubt   int               // devices of which nobody knows yet
-	Unsent    int               // devices that were not sent
+	Unsent    int               // devices that were not sent, or turned away each time
 	Open      bool              // the batch may be run
 	Head      string            // of the chain
 }

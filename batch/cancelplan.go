@@ -27,7 +27,7 @@ type CancelPlan struct {
 	Runner  *checkpoint.Run // at work on the batch, to be stopped first; nil: none
 	Open    int             // actions that are not final: to be cancelled
 	InDoubt int             // devices whose call is in doubt or under way: looked up, and cancelled if there is an action
-	Unsent  int             // devices that were not sent
+	Unsent  int             // devices that were not sent, or turned away each time
 	Others  int             // open actions that other people asked for: left alone
 	Final   map[string]int  // actions that are final, by status: too late
 	Unknown []string        // of Request.Only: devices that the batch does not have

@@ -14,7 +14,8 @@ type Tracking struct {
 	Batch     string
 	Simulated bool
 	Closed    bool // nothing more of the batch is sent
-	// Unsent is how many lines are still to be sent.
+	// Unsent is how many lines are still to be sent, those that were turned away
+	// included.
 	Unsent int
 	// Total is the number of tasks with an offboard action, other people's that
 	// were open already included.

@@ -195,10 +195,15 @@ func compareReasons(x, y reason) int {
 var numbers = regexp.MustCompile(`[0-9][0-9:.TZ-]*`)
 
 // reasonOf is the kind of reason for which a device was not accepted; false if
-// it was, or is still to be sent. The message is left out of it.
+// it was, or nothing was said of it yet. The message is left out of it.
 func reasonOf(t checkpoint.Task, last checkpoint.Attempt) (reason, bool) {
 	k := reason{status: told(t.Status), why: t.Reason}
 	switch k.status {
+	case checkpoint.Pending:
+		if k.why == "" {
+			return reason{}, false
+		}
+		k.http, k.code = last.Status, last.Code
 	case checkpoint.Refused, checkpoint.Failed, checkpoint.InDoubt:
 		k.http, k.code = last.Status, last.Code
 		if k.why == k.code {

@@ -91,7 +91,7 @@ var meanings = map[checkpoint.Status]string{
 	checkpoint.Failed:        "All attempts were used up without an answer that counts.",
 	checkpoint.InDoubt:       "A call was sent and what became of it is not known yet. It is looked up before any other call.",
 	checkpoint.Skipped:       "Not called, for the reason given.",
-	checkpoint.Pending:       "Not called yet.",
+	checkpoint.Pending:       "No answer that counts yet: not called, or turned away.",
 }
 
 // meaning is what a status means in this batch: on an action that is over no
@@ -102,7 +102,7 @@ func (a *audit) meaning(s checkpoint.Status) string {
 	case s == checkpoint.Accepted:
 		return a.meaningOfAccepted()
 	case s == checkpoint.Pending && a.batch.Closed != "" && !batch.Held(a.batch.Closed):
-		return "Not called; the batch is closed."
+		return "No answer that counts: not called, or turned away. The batch is closed."
 	}
 	return meanings[s]
 }

@@ -59,13 +59,15 @@ func TestPagePolicy(t *testing.T) {
 // A batch that was taken back says so first, and promises no more calls.
 func TestPageOfClosedBatch(t *testing.T) {
 	for _, tt := range []struct{ closed, want, pending string }{
-		{"", "Of 12 devices, 3 accepted", "Not called yet."},
+		{"", "Of 12 devices, 3 accepted", "No answer that counts yet: not called, or turned away."},
 		{"cancelled by anna on OPS-07 at 2026-11-23T07:00:00Z",
-			"This batch is closed, cancelled by anna on OPS-07 at 2026-11-23T07:00:00Z. Of 12 devices, 3 accepted", "Not called; the batch is closed."},
-		{"cancel of some devices is under way, begun by anna", "Of 12 devices, 3 accepted", "Not called yet."},
+			"This batch is closed, cancelled by anna on OPS-07 at 2026-11-23T07:00:00Z. Of 12 devices, 3 accepted", "No answer that counts: not called, or turned away. The batch is closed."},
+		{"cancel of some devices is under way, begun by anna", "Of 12 devices, 3 accepted", "No answer that counts yet: not called, or turned away."},
 	} {
 		w := newWorld(t)
 		small(w)
+		why := "turned away while others are answered: a page"
+		w.append(checkpoint.Event{Kind: "turned-away", Tasks: []checkpoint.TaskChange{{N: 11, Reason: &why}}})
 		if tt.closed != "" {
 			w.append(checkpoint.Event{Kind: "close", Closed: &tt.closed})
 		}
@@ -75,6 +77,9 @@ func TestPageOfClosedBatch(t *testing.T) {
 		}
 		if !strings.Contains(page, `<td class="means">`+tt.pending+`</td>`) {
 			t.Errorf("the page of a batch closed %q does not say of what is pending: %q", tt.closed, tt.pending)
+		}
+		if !strings.Contains(page, `<span class="chip pending">pending</span></td><td><bdi>`+why+`</bdi>`) {
+			t.Errorf("the page of a batch closed %q does not say among the reasons that a device was turned away", tt.closed)
 		}
 	}
 }

@@ -175,11 +175,11 @@ func (a *app) showCancel(w *withdrawal, s *connected, p *batch.CancelPlan) {
 		a.row(p.Final[word], word, "final, left as they are")
 	}
 	a.row(p.Others, "asked for by others", "left alone")
-	unsent := "not sent any more"
+	unsent := "nothing more is sent"
 	if p.Request.Only != nil {
 		unsent = "nothing to cancel; take them out of the list, or run sends them"
 	}
-	a.row(p.Unsent, "not sent", unsent)
+	a.row(p.Unsent, "pending", unsent)
 	if p.Open == 0 {
 		return
 	}
@@ -204,7 +204,7 @@ func (a *app) agreeCancel(w *withdrawal, s *connected, p *batch.CancelPlan) (how
 	n, what := p.Open, "to cancel "+count(p.Open, "action")
 	if n == 0 {
 		n = p.InDoubt + p.Unsent
-		what = "to close the batch, with " + count(n, "device") + " in doubt or not sent,"
+		what = "to close the batch, with " + count(n, "device") + " in doubt or pending,"
 	}
 	answer, err := a.ask(fmt.Sprintf("Type %d %s of tenant %s, anything else to leave: ", n, what, s.Key.Tenant))
 	switch {
@@ -270,7 +270,7 @@ func (a *app) tellCancelled(p *batch.CancelPlan, end *batch.Cancelled) {
 		a.say("            %s still open: not cancelled yet", count(end.Still, "action"))
 	}
 	a.row(end.InDoubt, "in doubt", "not known yet whether there is an action")
-	a.row(end.Unsent, "not sent", "")
+	a.row(end.Unsent, "pending", "")
 	switch {
 	case !end.Open && p.Request.Only == nil:
 		a.say("The batch is closed: run sends nothing more of it, unless it is told --again.")

@@ -77,9 +77,9 @@ func TestUnsent(t *testing.T) {
 		want  string
 	}{
 		{"all were sent", batch.Tracking{Total: 2}, ""},
-		{"one is left", batch.Tracking{Total: 2, Unsent: 1}, "1 line is not sent yet: mde-offboard run goes on."},
-		{"many are left", batch.Tracking{Unsent: 60}, "60 lines are not sent yet: mde-offboard run goes on."},
-		{"run would not go on", batch.Tracking{Unsent: 60, Closed: true}, "60 lines are not sent: the batch is closed."},
+		{"one is left", batch.Tracking{Total: 2, Unsent: 1}, "1 line is pending: mde-offboard run goes on."},
+		{"many are left", batch.Tracking{Unsent: 60}, "60 lines are pending: mde-offboard run goes on."},
+		{"run would not go on", batch.Tracking{Unsent: 60, Closed: true}, "60 lines are pending: the batch is closed."},
 	}
 	for _, tt := range tests {
 		if got := unsent(tt.state); got != tt.want {

@@ -183,16 +183,16 @@ func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.
 	return state.Code(), nil
 }
 
-// unsent says that there are lines that have no action yet, empty if not: the
+// unsent says that there are lines that were not sent, or were turned away, empty if not: the
 // code is about the actions alone.
 func unsent(t batch.Tracking) string {
 	switch {
 	case t.Unsent == 0:
 		return ""
 	case t.Closed:
-		return isAre(t.Unsent, "line") + " not sent: the batch is closed."
+		return isAre(t.Unsent, "line") + " pending: the batch is closed."
 	}
-	return isAre(t.Unsent, "line") + " not sent yet: mde-offboard run goes on."
+	return isAre(t.Unsent, "line") + " pending: mde-offboard run goes on."
 }
 
 func isAre(n int, what string) string {
