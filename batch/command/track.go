@@ -87,7 +87,7 @@ func (a *app) track(t *following, name string) error {
 	}
 	defer s.Store.Close()
 	t.opt.Log = a.log
-	if a.code, err = a.follow(s, name, t.TrackOptions, t.opt, &t.end, func(batch.Tracking) {}); err != nil {
+	if a.code, err = a.follow(s, name, t.TrackOptions, t.opt, &t.end, goesOn, func(batch.Tracking) {}); err != nil {
 		return err
 	}
 	a.sayRefresh(name)
@@ -110,7 +110,11 @@ func (a *app) trackOn(j *job, s *connected) error {
 	opt.Allowed, opt.Until = nil, time.Time{} // of calls that change something
 	show, end := j.tracking()
 	defer end()
-	code, err := a.follow(s, j.name, t, opt, &j.end, show)
+	then := goesOn
+	if j.fresh {
+		then = ""
+	}
+	code, err := a.follow(s, j.name, t, opt, &j.end, then, show)
 	if err != nil {
 		return err
 	}
@@ -153,9 +157,13 @@ func (a *app) signedIn(c *connection, changes bool) (*connected, error) {
 	return s, nil
 }
 
+// goesOn is what there is to say where the books are kept.
+const goesOn = " The same command goes on."
+
 // follow tracks a batch, shows it, also to whoever told is for, writes how it ends
-// into e, and returns the code to end with.
-func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.Options, e *ended, told func(batch.Tracking)) (int, error) {
+// into e, and returns the code to end with. What comes then is said where actions
+// are open.
+func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.Options, e *ended, then string, told func(batch.Tracking)) (int, error) {
 	live := a.live(0)
 	t.Note = func(text string) { a.say("%s; trying again …", text) }
 	state, stop, err := s.Track(a.Context, name, t, opt, func(t batch.Tracking) {
@@ -175,7 +183,7 @@ func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.
 		return stop.Code, nil
 	}
 	if state.Open > 0 {
-		a.say("%s open: the devices carry them out when they next come online. The same command goes on.", isAre(state.Open, "action"))
+		a.say("%s open: the devices carry them out when they next come online.%s", isAre(state.Open, "action"), then)
 	}
 	if text := unsent(state); text != "" {
 		a.say("%s", text)
