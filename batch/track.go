@@ -58,7 +58,7 @@ func (s *Session) Track(ctx context.Context, name string, t TrackOptions, opt Op
 		stop, err = w.inventory(ctx)
 	}
 	if err == nil && w.run != 0 {
-		why, code := "done", state.Code()
+		why, code := state.why(), state.Code()
 		if stop != nil {
 			why, code = stop.Error(), stop.Code
 		}

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -54,6 +55,17 @@ func (t Tracking) Code() int {
 		return CodeIncomplete
 	}
 	return CodeDone
+}
+
+// why is what is written of tracking that ran to its end, beside its code.
+func (t Tracking) why() string {
+	switch t.Open {
+	case 0:
+		return "done"
+	case 1:
+		return "1 action is open"
+	}
+	return fmt.Sprintf("%d actions are open", t.Open)
 }
 
 // reasonMissing marks a task whose action was not found when it should have been.
