@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,4 +97,30 @@ func (w *world) loseLog() error {
 		return err
 	}
 	return store.Close()
+}
+
+// TestDoctoredChain: a run goes on with nothing that was not written by one.
+func TestDoctoredChain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{Repeat: simulator.RepeatSecond})
+		ids := devices(2)
+		w.run(ids)
+		db, err := sql.Open("sqlite", "file:"+w.path)
+		if err == nil {
+			_, err = db.Exec("UPDATE task SET status = 'pending' WHERE n = 1")
+			err = errors.Join(err, db.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls := len(w.sim.Books().Arrivals("all"))
+		_, err = w.tryRun(t.Context(), ids)
+		stop := asStop(err)
+		if stop == nil || stop.Code != CodeError || !strings.Contains(stop.Error(), "the checkpoint is not what was written: ") || !strings.Contains(stop.Hint, "mde-offboard verify") {
+			t.Errorf("run = %+v; want code 1 and the reason, with a hint", stop)
+		}
+		if n := len(w.sim.Books().Arrivals("all")) - calls; n != 0 {
+			t.Errorf("%d calls; want none", n)
+		}
+	})
 }

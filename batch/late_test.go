@@ -1,8 +1,10 @@
 package batch
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -30,6 +32,11 @@ func TestFirstCallSeenLate(t *testing.T) {
 		{name: "attempts used up", lag: 10 * time.Minute, most: 2, calls: 2, why: "it is not failed if the first call has an action"},
 		{name: "the runner is killed in the second call", lag: 10 * time.Minute, most: 2, calls: 2,
 			play: func(w *world, _ *clocks, ids []string) { w.crash(ids, 2) }, why: "the checkpoint knows of both"},
+		{name: "it shows between two runs", lag: 10 * time.Minute, most: 5, calls: 1,
+			play: func(w *world, _ *clocks, ids []string) {
+				leavePending(w, ids)
+				time.Sleep(10 * time.Minute)
+			}, why: "the first look finds it, and whose it is"},
 		{name: "the clock is set back while the device waits", lag: 10 * time.Minute, most: 5, calls: 2,
 			play: func(_ *world, c *clocks, _ []string) { time.AfterFunc(afterSettle, func() { c.turn(-time.Hour) }) },
 			why:  "the first call seems to be yet to come"},
@@ -80,18 +87,61 @@ func TestFirstCallSeenLate(t *testing.T) {
 	}
 }
 
+// TestAnotherDeviceSeenFirst: what a call has made of another device is found by
+// the look before the next one, and keeps the device in doubt.
+func TestAnotherDeviceSeenFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{Faults: "lost-after@1", Lag: 10 * time.Minute, Repeat: simulator.RepeatSecond})
+		ids := devices(1)
+		leavePending(w, ids)
+		time.Sleep(10 * time.Minute)
+		w.wire.answered = func(r *http.Request, res *http.Response) {
+			if isList(r) {
+				rewrite(res, func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(ids[0]), []byte(device("wrong"))) })
+			}
+		}
+		end := w.run(ids)
+		task := end.tasks[0]
+		if task.Status != checkpoint.InDoubt || !strings.HasPrefix(task.Reason, reasonAnother) || end.code != CodeIncomplete || posts(w.sim.Books(), ids[0]) != 1 {
+			t.Errorf("run = %s (%s), code %d (%v), %d calls; want in-doubt (%s…), 3, 1",
+				task.Status, task.Reason, end.code, end.stop, posts(w.sim.Books(), ids[0]), reasonAnother)
+		}
+	})
+}
+
+// TestKilledCallTakesEffectLate: a killed runner's call may take effect until the
+// grace after its last sign of life, and only then the settle wait begins.
+func TestKilledCallTakesEffectLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{Faults: "effect-late@1", Lag: 290 * time.Second, Repeat: simulator.RepeatSecond})
+		ids := devices(1)
+		w.crash(ids, 1)
+		end := w.run(ids)
+		b := w.judge(end, false)
+		if end.counts[checkpoint.Accepted] != 1 || posts(b, ids[0]) != 1 {
+			t.Errorf("run = %v (%v), %d calls; want it found, and no second call", end.counts, end.stop, posts(b, ids[0]))
+		}
+	})
+}
+
 // afterSettle is when, counted from a first call that is in doubt at once, the
 // device has been found to have no action, and waits to be called again.
 const afterSettle = 6*time.Minute + time.Second
 
-// setBackPending ends a run then, and sets the clock back before the next.
-func setBackPending(w *world, c *clocks, ids []string) {
+// leavePending ends a run then.
+func leavePending(w *world, ids []string) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), afterSettle)
 	defer cancel()
 	if end, err := w.tryRun(ctx, ids); err != nil || end.tasks[0].Status != checkpoint.Pending {
 		w.t.Fatalf("the first run left %v, %v; want the device pending", end.counts, err)
 	}
+}
+
+// setBackPending sets the clock back, too, before the next.
+func setBackPending(w *world, c *clocks, ids []string) {
+	w.t.Helper()
+	leavePending(w, ids)
 	c.turn(-time.Hour)
 	w.clock = &Clock{Wall: c.wall}
 }

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,4 +45,34 @@ func TestSlowLook(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDateOfAProxy: the clock of a portal that stands in the way says nothing
+// about Defender's, and moves no look past our own action.
+func TestDateOfAProxy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{Repeat: simulator.RepeatSecond,
+			Faults: "lost-after@1," + many("proxy-403@%d", 2, 12) + "," + many("actions/proxy-403@%d", 2, 12)})
+		w.opt.Workers = 1
+		w.wire.answered = func(r *http.Request, res *http.Response) {
+			if strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
+				res.Header.Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
+			}
+		}
+		began := time.Now().UTC()
+		w.wire.leaving = func(r *http.Request) error {
+			if _, since, _ := strings.Cut(r.URL.Query().Get("$filter"), " ge "); since > began.Format(time.RFC3339) {
+				t.Errorf("a look at what there is since %s; want it to begin before the call, at %v", since, began)
+			}
+			return nil
+		}
+		end := w.run(devices(2))
+		b := w.judge(end, false)
+		if n := posts(b, devices(2)[0]); n != 1 || end.tasks[0].Reason != "found by its tag" {
+			t.Errorf("run = %s (%s), %d calls; want it found by its tag", end.tasks[0].Status, end.tasks[0].Reason, n)
+		}
+		if n := b.Faults["proxy-403"]; n < 15 {
+			t.Errorf("the portal answered %d calls; want it in the way of both kinds", n)
+		}
+	})
 }
