@@ -57,7 +57,7 @@ func (a *app) agree(j *job, s *connected, p *batch.Plan) (how string, err error)
 		return "", &batch.Stop{Why: "there is no terminal to ask on", Code: batch.CodeUsage,
 			Hint: "look at the plan (mde-offboard plan), then give --yes or --plan " + digest + ". Nothing was sent"}
 	case err != nil || answer != fmt.Sprint(n):
-		return "", &batch.Stop{Why: "not agreed to, nothing was sent", Code: batch.CodeUsage}
+		return "", &batch.Stop{Why: "not agreed to", Code: batch.CodeUsage, Hint: "nothing was sent", Asked: true}
 	}
 	j.agreed = agreement{how: fmt.Sprintf("typed %d", n), plan: digest, canary: p.CanaryLeft() > 0}
 	return j.agreed.how, nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,6 +46,7 @@ type job struct {
 	fresh    bool // a rehearsal with books that end with it
 	agreed   agreement
 	spent    bool // --limit is used up
+	begun    bool // a run of this execution has ended
 }
 
 func (j *job) addFlags(f *pflag.FlagSet) {
@@ -170,6 +173,14 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	return err
 }
 
+// areFiles says whether all of these can be read again, as pipes cannot.
+func areFiles(names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool {
+		fi, err := os.Stat(name)
+		return err == nil && !fi.Mode().IsRegular()
+	})
+}
+
 func (a *app) readProtection(j *job) error {
 	if len(j.protect) == 0 {
 		return nil
@@ -221,7 +232,9 @@ func (a *app) run(j *job, args []string) error {
 	}
 	defer s.Store.Close()
 	for again := true; again && err == nil; {
-		again, err = a.stage(j, s)
+		if again, err = a.stage(j, s); err != nil && j.begun {
+			err = restLeft(err)
+		}
 	}
 	if err == nil && j.track && (a.code == batch.CodeDone || a.code == batch.CodeIncomplete) {
 		err = a.trackOn(j, s)
@@ -230,10 +243,28 @@ func (a *app) run(j *job, args []string) error {
 	return err
 }
 
+// restLeft is how a command ends that has sent something and does not go on with
+// the rest: what keeps a plan from being begun is no wrong usage any more, and
+// something was sent.
+func restLeft(err error) error {
+	code, _ := codeOf(err)
+	if code == batch.CodeUsage {
+		code = batch.CodeStopped
+	}
+	why, ok := errors.AsType[*batch.Stop](err)
+	return &batch.Stop{Why: "the rest was not sent", Err: err, Code: code, Asked: ok && why.Asked,
+		Hint: "what was sent is in the results; the same command goes on with the rest"}
+}
+
 // stage plans, asks and works. again says that there is more to ask about: the
 // canary came back, or the inventory grew old while somebody thought.
 func (a *app) stage(j *job, s *connected) (again bool, err error) {
 	j.of(s)
+	if j.begun && areFiles(j.protect) { // they may have grown while a night was waited for
+		if err := a.readProtection(j); err != nil {
+			return false, err
+		}
+	}
 	open, plan, err := a.planned(j, s)
 	if open != nil {
 		defer open.Close()
@@ -251,9 +282,6 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 	}
 	how, err := a.agree(j, s, plan)
 	if err != nil {
-		if j.opt.Canary > 0 { // which has been sent
-			err = &batch.Stop{Why: fmt.Sprintf("not agreed to: it stays with the first %d", j.opt.Canary), Code: batch.CodeStopped, Hint: "the same command goes on", Asked: true}
-		}
 		return false, err
 	}
 	j.opt.Inventory = time.Time{}
@@ -328,9 +356,10 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 		stop, code = &batch.Stop{Why: "the end of the run could not be written", Err: err, Code: batch.CodeError,
 			Hint: "nothing that was answered is lost; make space and run the same command again"}, batch.CodeError
 	}
-	a.code = code
-	if stop != nil && errors.Is(stop, batch.ErrOldInventory) {
-		return stop, nil // the command goes on with another run
+	a.code, j.begun = code, true
+	if stop != nil && errors.Is(stop, batch.ErrOldInventory) { // the command goes on with another run
+		_, err := a.writeResults(j, s, runner.BatchID())
+		return stop, err
 	}
 	if stop != nil {
 		a.tellStop(&j.end, stop)

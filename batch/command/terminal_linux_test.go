@@ -53,13 +53,13 @@ func TestAgree(t *testing.T) {
 	}{
 		{"the number", true, "0", "12\r", "Type 12 to offboard 12 devices of tenant contoso, anything else to leave: ", "agreed: typed 12"},
 		{"the number, with spaces", true, "0", " 12 \r", "Type 12 ", "agreed: typed 12"},
-		{"another number", true, "0", "13\r", "Type 12 ", "not agreed to, nothing was sent (2)"},
-		{"yes", true, "0", "yes\r", "Type 12 ", "not agreed to, nothing was sent (2)"},
-		{"nothing", true, "0", "\r", "Type 12 ", "not agreed to, nothing was sent (2)"},
-		{"the end of the input", true, "0", "\x04", "Type 12 ", "not agreed to, nothing was sent (2)"},
-		{"an interrupt", true, "0", "\x03", "Type 12 ", "not agreed to, nothing was sent (2)"},
+		{"another number", true, "0", "13\r", "Type 12 ", "not agreed to (2)"},
+		{"yes", true, "0", "yes\r", "Type 12 ", "not agreed to (2)"},
+		{"nothing", true, "0", "\r", "Type 12 ", "not agreed to (2)"},
+		{"the end of the input", true, "0", "\x04", "Type 12 ", "not agreed to (2)"},
+		{"an interrupt", true, "0", "\x03", "Type 12 ", "not agreed to (2)"},
 		{"the canary's number", true, "3", "3\r", "Type 3 to offboard the first 3 of 12 devices of tenant contoso", "agreed: typed 3"},
-		{"all of them, but the question is about the canary", true, "3", "12\r", "Type 3 ", "not agreed to, nothing was sent (2)"},
+		{"all of them, but the question is about the canary", true, "3", "12\r", "Type 3 ", "not agreed to (2)"},
 		{"no terminal", false, "0", "", "", "there is no terminal to ask on (2)"},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
