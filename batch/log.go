@@ -15,7 +15,7 @@ import (
 const (
 	LogStart   = "start"   // batch, what, tenant, application, host, agreed, simulated, version, pid
 	LogOutcome = "outcome" // of one call: batch, line, machineId, status, reason, outcome, attempt, httpStatus, errorCode, machineActionId, requestId
-	LogSettle  = "settle"  // a device that was in doubt: line, machineId, status, reason, machineActionId
+	LogSettle  = "settle"  // a device that was in doubt: batch, line, machineId, status, reason, machineActionId
 	LogAction  = "action"  // what became of a machine action: batch, line, machineId, status, reason, machineActionId, actionStatus
 	LogHold    = "hold"    // Defender asked to wait: until, reason
 	LogWait    = "wait"    // nothing is sent for now: reason; until, where it is known

@@ -48,7 +48,7 @@ func ReadProtection(files []string) (*Protection, error) {
 	for _, name := range files {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, fmt.Errorf("--protect: %w", err)
+			return nil, err
 		}
 		wrong = append(wrong, p.read(name, f))
 		f.Close()

@@ -221,7 +221,7 @@ func (c *chart) words(a *audit) {
 	if n := len(b.own); n > 0 {
 		c.Describe = fmt.Sprintf("%s from %s to %s. Up to %s. ", callsOfKind(n, b.kind), human(b.own[0].from), human(b.own[n-1].from), b.words(true))
 	}
-	c.Describe += fmt.Sprintf("%s, %s, %s.", plural(len(a.callers()), "run"), plural(len(a.holds), "hold"), plural(len(a.waits), "wait"))
+	c.Describe += fmt.Sprintf("%s, %s, %s.", plural(len(a.callers()), "run"), plural(len(a.heldTimes()), "hold"), plural(len(a.waits), "wait"))
 	drawn, budgets := "The chart shows the offboard calls; ", "each kind of call has a budget of its own"
 	if b.kind == allKinds {
 		drawn, budgets = "", "all kinds of call are counted together, as --shared-budget says"

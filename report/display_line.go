@@ -86,10 +86,10 @@ func (v view) count(s checkpoint.Status, word string) string {
 func (v view) counted() []part {
 	parts := []part{
 		{text: fmt.Sprintf("%d accepted", v.Counts[checkpoint.Accepted]), weight: must},
-		{text: v.count(checkpoint.AlreadyActive, "already active"), weight: 30},
+		{text: v.count(checkpoint.AlreadyActive, string(checkpoint.AlreadyActive)), weight: 30},
 		{text: fmt.Sprintf("%d refused", v.Counts[checkpoint.Refused]), weight: must},
 		{text: v.count(checkpoint.Failed, "failed"), weight: 60},
-		{text: v.count(checkpoint.InDoubt, "in doubt"), weight: 50},
+		{text: v.count(checkpoint.InDoubt, string(checkpoint.InDoubt)), weight: 50},
 		{text: v.count(checkpoint.Skipped, "skipped"), weight: 20},
 	}
 	for i, u := range v.Usage {
@@ -116,9 +116,17 @@ func (v view) doing() string {
 	case v.Wait == "":
 		return "sending"
 	case v.Until.IsZero():
-		return "waiting: " + Plain(v.Wait)
+		return "waiting: " + v.wait()
 	}
-	return fmt.Sprintf("waiting: %s, until %s", Plain(v.Wait), v.clock(v.Until, "15:04:05"))
+	return fmt.Sprintf("waiting: %s, until %s", v.wait(), v.clock(v.Until, "15:04:05"))
+}
+
+// wait is what is waited for; the quota has a word of its own for one kind.
+func (v view) wait() string {
+	if v.Wait == batch.WaitedForHold {
+		return "Defender asked to wait"
+	}
+	return Plain(v.Wait)
 }
 
 // doneBy says when the batch will be done, and what holds it up.

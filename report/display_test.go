@@ -233,9 +233,9 @@ func TestDisplayOffTerminal(t *testing.T) {
 		d.Show(p)
 		d.Close() // one more at the end
 		d.Close()
-		want := `2000-01-01T01:00:00+01:00 decommission: 812/1500 done, 790 accepted, 22 refused, minute 37/100, hour 812/1500, waiting: hold, until 01:01:00, 12 in flight
-2000-01-01T01:00:30+01:00 decommission: 812/1500 done, 790 accepted, 22 refused, minute 37/100, hour 812/1500, waiting: hold, until 01:01:00, 12 in flight
-2000-01-01T01:01:00+01:00 decommission: 812/1500 done, 790 accepted, 22 refused, minute 37/100, hour 812/1500, waiting: hold, until 01:01:00, 12 in flight
+		want := `2000-01-01T01:00:00+01:00 decommission: 812/1500 done, 790 accepted, 22 refused, minute 37/100, hour 812/1500, waiting: Defender asked to wait, until 01:01:00, 12 in flight
+2000-01-01T01:00:30+01:00 decommission: 812/1500 done, 790 accepted, 22 refused, minute 37/100, hour 812/1500, waiting: Defender asked to wait, until 01:01:00, 12 in flight
+2000-01-01T01:01:00+01:00 decommission: 812/1500 done, 790 accepted, 22 refused, minute 37/100, hour 812/1500, waiting: Defender asked to wait, until 01:01:00, 12 in flight
 2000-01-01T01:01:10+01:00 decommission: 812/1500 done, 790 accepted, 22 refused, minute 37/100, hour 812/1500, sending, 12 in flight
 `
 		if got := out.String(); got != want {

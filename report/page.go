@@ -118,8 +118,8 @@ func newPage(a *audit) *page {
 	p.From, p.To = a.span()
 	p.count(a)
 	p.Chart = newChart(a)
-	for _, h := range a.holds {
-		p.Holds = append(p.Holds, holdRow{human(h.at), human(h.Until), lasting(h.Until.Sub(h.at)), visible(h.Why)})
+	for _, h := range a.heldTimes() {
+		p.Holds = append(p.Holds, holdRow{human(h.at), human(h.Until), lasting(h.Until.Sub(h.at)), visible(spoken(h.Why))})
 	}
 	p.Reasons = reasonRows(a.reasons)
 	for i := range a.runs {
@@ -169,11 +169,10 @@ func (p *page) count(a *audit) {
 	p.Lede = "The list has no devices."
 	if total > 0 {
 		p.Lede = fmt.Sprintf("Of %s, %s.", plural(total, "device"), enumerate(said))
-		p.Sum = fmt.Sprintf("%s = %s", strings.Join(sum, " + "), thousands(total))
-		if len(sum) == 1 {
-			p.Sum = thousands(total)
+		if len(sum) > 1 {
+			p.Sum = fmt.Sprintf("%s = %s: ", strings.Join(sum, " + "), thousands(total))
 		}
-		p.Sum += ": " + plural(a.sum.Lines, "line") + " of the list"
+		p.Sum += plural(a.sum.Lines, "line") + " of the list"
 		if a.sum.Gone > 0 {
 			p.Sum += fmt.Sprintf(", and %s no longer in it", plural(a.sum.Gone, "device"))
 		}

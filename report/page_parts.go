@@ -51,9 +51,9 @@ func (a *audit) runRow(i int) runRow {
 		return row
 	}
 	row.Lasted = lasting(r.Ended.Sub(r.Started))
-	row.Ended = fmt.Sprintf("Ended %s: %s (exit code %d)", human(r.Ended), visible(r.Why), r.Code)
+	row.Ended = fmt.Sprintf("Ended %s: %s (exit code %d)", human(r.Ended), visible(spoken(r.Why)), r.Code)
 	if r.Code < 0 {
-		row.Ended = fmt.Sprintf("Last seen %s: %s", human(r.Ended), visible(r.Why))
+		row.Ended = fmt.Sprintf("Last seen %s: %s", human(r.Ended), visible(spoken(r.Why)))
 	}
 	return row
 }

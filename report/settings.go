@@ -112,13 +112,14 @@ func settingText(v any) string {
 }
 
 // spoken is a text with the lengths of time in it as people write them, where that
-// says all of it: those of settings are as Go writes them.
+// says all of it: those of settings and of reasons are as Go writes them.
 func spoken(text string) string {
 	words := strings.Split(text, " ")
-	for i, word := range words {
+	for i, all := range words {
+		word := strings.TrimRight(all, ",;:.)")
 		d, err := time.ParseDuration(word)
 		if err == nil && d >= time.Second && d%time.Second == 0 && (d < time.Hour || d%time.Minute == 0) && (d < 24*time.Hour || d%time.Hour == 0) {
-			words[i] = lasting(d)
+			words[i] = lasting(d) + all[len(word):]
 		}
 	}
 	return strings.Join(words, " ")

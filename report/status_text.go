@@ -48,11 +48,11 @@ type statusColumn struct {
 
 var statusColumns = []statusColumn{
 	{"ACCEPTED", func(c countsDoc) int { return c.Accepted }},
-	{"ALREADY ACTIVE", func(c countsDoc) int { return c.AlreadyActive }},
+	{"ALREADY-ACTIVE", func(c countsDoc) int { return c.AlreadyActive }},
 	{"REFUSED", func(c countsDoc) int { return c.Refused }},
 	{"FAILED", func(c countsDoc) int { return c.Failed }},
 	{"SKIPPED", func(c countsDoc) int { return c.Skipped }},
-	{"IN DOUBT", func(c countsDoc) int { return c.InDoubt }},
+	{"IN-DOUBT", func(c countsDoc) int { return c.InDoubt }},
 	{"PENDING", func(c countsDoc) int { return c.Pending }},
 }
 
@@ -112,8 +112,8 @@ func WriteBatch(w io.Writer, b BatchStatus, zone *time.Location) error {
 	for _, n := range []struct {
 		n    int
 		word string
-	}{{c.Accepted, "accepted"}, {c.AlreadyActive, "already active"}, {c.Refused, "refused"}, {c.Failed, "failed"},
-		{c.InDoubt, "in doubt"}, {c.Skipped, "skipped"}, {c.Pending, "pending"}} {
+	}{{c.Accepted, "accepted"}, {c.AlreadyActive, "already-active"}, {c.Refused, "refused"}, {c.Failed, "failed"},
+		{c.InDoubt, "in-doubt"}, {c.Skipped, "skipped"}, {c.Pending, "pending"}} {
 		fmt.Fprintf(t, "%s\t%d\n", n.word, n.n)
 	}
 	for _, a := range b.Actions {

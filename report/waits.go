@@ -80,6 +80,17 @@ func (b *budget) class(w waited) string {
 	return "other"
 }
 
+// heldTimes are the holds as people count them: calls that were in flight together
+// were each asked to wait, to the same second.
+func (a *audit) heldTimes() (all []held) {
+	for _, h := range a.holds {
+		if !slices.ContainsFunc(all, func(o held) bool { return o.Until.Truncate(time.Second).Equal(h.Until.Truncate(time.Second)) }) {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
 // waits draws what was waited for. Of holds the chain tells too.
 func (c *chart) waits(x *axis, a *audit) {
 	b, used := a.schedule.drawn(), map[string]bool{}
@@ -90,7 +101,7 @@ func (c *chart) waits(x *axis, a *audit) {
 	for _, w := range a.endedWaits() {
 		add(w.from, w.to, b.class(w))
 	}
-	for _, h := range a.holds {
+	for _, h := range a.heldTimes() {
 		add(h.at, h.Until, "held")
 	}
 	c.Kinds = slices.DeleteFunc(slices.Clone(waitKinds), func(k waitKind) bool { return !used[k.Class] })

@@ -100,3 +100,34 @@ func TestWaitsWithoutCalls(t *testing.T) {
 		t.Errorf("a run that sent nothing and waited for nothing has the chart %+v", c)
 	}
 }
+
+// A burst that is asked to wait is one hold: each of its calls had the answer.
+func TestHeldTimes(t *testing.T) {
+	a, until := &audit{}, t0.Add(time.Minute)
+	for i := range 12 {
+		later := time.Duration(i) * time.Millisecond
+		a.holds = append(a.holds, held{t0.Add(later), checkpoint.HoldSet{Until: until.Add(later)}})
+	}
+	a.holds = append(a.holds, held{until, checkpoint.HoldSet{Until: until.Add(40 * time.Second)}})
+	if got := a.heldTimes(); len(got) != 2 || !got[0].at.Equal(t0) || !got[1].at.Equal(until) {
+		t.Errorf("heldTimes() = %+v; want those of the burst as one, from its first on, and the next", got)
+	}
+}
+
+func TestPageWords(t *testing.T) {
+	if got := spoken("no answer for 2m0s: 429, again in 8s"); got != "no answer for 2\u00a0min: 429, again in 8\u00a0s" {
+		t.Errorf("spoken = %q", got)
+	}
+	for _, tt := range []struct {
+		counts map[checkpoint.Status]int
+		want   string
+	}{
+		{map[checkpoint.Status]int{checkpoint.Accepted: 48}, "48 lines of the list."},
+		{map[checkpoint.Status]int{checkpoint.Accepted: 47, checkpoint.Refused: 1}, "47 + 1 = 48: 48 lines of the list."},
+	} {
+		var p page
+		if p.count(&audit{sum: Summary{Lines: 48, Counts: tt.counts}}); p.Sum != tt.want {
+			t.Errorf("the sum of %v is %q; want %q", tt.counts, p.Sum, tt.want)
+		}
+	}
+}

@@ -215,7 +215,7 @@ func (a *app) readingHours(j *job, s *connected, b *batch.Open) (batch.Options, 
 				return opt, stop
 			}
 		case <-a.Context.Done():
-			return opt, &batch.Stop{Why: "interrupted", Code: batch.CodeStopped, Hint: "nothing was sent; the same command goes on"}
+			return opt, interrupted
 		}
 	}
 	return opt, nil

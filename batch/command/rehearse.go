@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -60,6 +61,14 @@ func (s *faultSpec) Set(spec string) error {
 		return request{simulator.FaultHelp()}
 	}
 	*s = faultSpec(spec)
+	return nil
+}
+
+// checkFaults refuses faults that there are not.
+func checkFaults(spec string) error {
+	if _, err := simulator.ParseFaults(spec); err != nil {
+		return usage{hinted{fmt.Errorf("--faults: %w", err), "--faults help says what there is"}}
+	}
 	return nil
 }
 

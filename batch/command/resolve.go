@@ -45,6 +45,7 @@ no id is kept in a column OriginalId.`,
 	a.checks["resolve"] = l.check
 	f := cmd.Flags()
 	l.connection.addFlags(f)
+	f.Lookup("endpoint").Usage = "`URL` of the API (default: the cloud's)" // there is no batch
 	f.StringVar(&l.list.IDColumn, "id-column", "", "`COLUMN` of the device ids (default: found by name and value)")
 	f.StringVar(&l.list.CommentColumn, "comment-column", "", "`COLUMN` of the comments (default: found by name)")
 	f.StringVar(&l.list.NameColumn, "name-column", "", "`COLUMN` of the device names (default: found by name)")

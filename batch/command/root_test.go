@@ -102,6 +102,8 @@ func TestWrongUsage(t *testing.T) {
 		{"one beside a flag that was given", []string{"MDE_OFFBOARD_WORKERS", "0"}, "run fleet.csv --per-minute 5", "--per-minute, --per-hour and MDE_OFFBOARD_WORKERS must be"},
 		{"one that the command line overrules", []string{"MDE_OFFBOARD_UNTIL", "06:00"}, "run fleet.csv --until 25:00", `--until "25:00" is not a time`},
 		{"one of the log", []string{"MDE_OFFBOARD_LOG_LEVEL", "loud"}, "status", `MDE_OFFBOARD_LOG_LEVEL "loud" is none of`},
+		{"faults that there are not", nil, "run fleet.csv --faults flood", "--faults: fault \"flood\": \"flood\" is not known\nhint: --faults help says"},
+		{"the same of a simulator", nil, "simulate --faults flood", "--faults: fault \"flood\": \"flood\" is not known\nhint: --faults help says"},
 		{"a rehearsal with a login of its own", nil, "run --simulate fleet.csv --auth environment", "--simulate brings an endpoint and a login of its own"},
 	} {
 		code, stdout, stderr := called(t, tt.env, strings.Fields(tt.args)...)

@@ -14,7 +14,6 @@ import (
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
 	"mde-offboard/batch/input"
-	"mde-offboard/batch/simulator"
 	"mde-offboard/report"
 )
 
@@ -119,8 +118,8 @@ func (j *job) checkFlags() error {
 	if _, err := cleanComment(j.req.Comment); err != nil {
 		return err
 	}
-	if _, err := simulator.ParseFaults(j.faults); err != nil {
-		return usage{fmt.Errorf("--faults: %w", err)}
+	if err := checkFaults(j.faults); err != nil {
+		return err
 	}
 	c, h := j.connection, j.hours // what they work out is worked out when it is needed
 	if j.simulate {
@@ -187,7 +186,7 @@ func (a *app) readProtection(j *job) error {
 	}
 	return a.unlessStopped(func() (err error) {
 		if j.req.Protect, err = batch.ReadProtection(j.protect); err != nil {
-			return usage{err}
+			return usage{fmt.Errorf("--protect: %w", err)}
 		}
 		return nil
 	})

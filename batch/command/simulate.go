@@ -57,7 +57,7 @@ a run in another process finds it, and its books when it ends.`,
 	f.DurationVar(&r.opt.LatencyMin, "latency-min", 5*time.Millisecond, "least latency `D`, each way")
 	f.DurationVar(&r.opt.LatencyMax, "latency-max", 50*time.Millisecond, "largest latency `D`, each way")
 	f.StringVar(&r.opt.Repeat, "repeat", simulator.RepeatRefuse, "`ANSWER` to a second offboard call: refuse, existing or second")
-	f.StringVar(&r.opt.Throttle, "throttle", simulator.ThrottleSeconds, "how a 429 names the wait: seconds, date, message, window, none or mixed")
+	f.StringVar(&r.opt.Throttle, "throttle", simulator.ThrottleSeconds, "how a 429 names the wait, `WAY`: seconds, date, message, window, none or mixed")
 	f.DurationVar(&r.opt.Penalty, "penalty", 0, "what each call during a hold adds to it, `D`")
 	f.IntVar(&r.opt.Success, "success", 0, "`STATUS` of an accepted call: 200 or 201 (default: either, by seed)")
 	f.StringVar(&r.opt.Echo, "echo", simulator.EchoAlways, "machineId and computerDnsName in an answer, `WHEN`: always, never or mixed")
@@ -98,6 +98,9 @@ func (r *rehearsal) checkFlags() error {
 		if err := simulator.CheckAddress(r.metadata); err != nil {
 			return usage{fmt.Errorf("--metadata %s: %w", r.metadata, err)}
 		}
+	}
+	if err := checkFaults(r.opt.Faults); err != nil {
+		return err
 	}
 	if _, err := simulator.New(r.opt); err != nil {
 		return usage{err}

@@ -78,7 +78,7 @@ func (f *Faults) add(item string) error {
 	}
 	r.fault = faultNamed(name)
 	if r.fault == nil {
-		return fmt.Errorf("%q is not known; known are %s", name, strings.Join(FaultNames(), " "))
+		return fmt.Errorf("%q is not known", name)
 	}
 	f.rules = append(f.rules, r.complete())
 	return nil

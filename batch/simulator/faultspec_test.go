@@ -108,7 +108,7 @@ func (s *Server) newTokenForTest() string {
 
 func TestParseFaultsRefuses(t *testing.T) {
 	for _, test := range []struct{ spec, want string }{
-		{"flood", `fault "flood": "flood" is not known; known are 401 401-all`},
+		{"flood", `fault "flood": "flood" is not known`},
 		{"500-before=5%,flood=5%", `fault "flood=5%"`},
 		{"portal/500-before", `"portal" is no kind of call; known are offboard cancel`},
 		{"500-before=101%", `"101%" is not a share`},
