@@ -148,6 +148,9 @@ func TestOtherFiles(t *testing.T) {
 			return errors.Join(os.Remove(p), os.Remove(p+"-head"), os.WriteFile(p+"-wal", []byte("x"), 0o600))
 		}, ErrDamaged, "c.db-wal"},
 		{"the head cannot be read", func(p string) error { return os.WriteFile(p+"-head", []byte(`{"1":`), 0o600) }, ErrDamaged, "c.db-head"},
+		{"an index is torn", func(p string) error {
+			return tear(p, "SELECT rootpage FROM sqlite_master WHERE type = 'index' LIMIT 1")
+		}, ErrDamaged, "c.db"},
 		{"a newer program's", func(p string) error { return execIn(p, "INSERT INTO schema_version VALUES (99)") }, ErrNewer, "version 99"},
 		{"no schema version", func(p string) error { return execIn(p, "DELETE FROM schema_version") }, ErrDamaged, "version"},
 		{"a batch is gone", func(p string) error { return execIn(p, "DELETE FROM batch WHERE id = 1") }, ErrDamaged, "batch 1: "},

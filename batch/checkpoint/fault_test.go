@@ -1,9 +1,12 @@
 package checkpoint
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"io/fs"
+	"os"
 	"syscall"
 	"testing"
 )
@@ -53,4 +56,23 @@ func TestViewOfOthers(t *testing.T) {
 	if err := s.View(t.Context(), func(Reader) error { return own }); err != error(own) {
 		t.Errorf("View = %v; want %v", err, own)
 	}
+}
+
+// tear spoils the page of a database file that a query names.
+func tear(path, query string) error {
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		return err
+	}
+	var page, size int64
+	err = errors.Join(db.QueryRow(query).Scan(&page), db.QueryRow("PRAGMA page_size").Scan(&size), db.Close())
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xff}, int(size)), (page-1)*size)
+	return errors.Join(err, f.Close())
 }

@@ -105,6 +105,16 @@ func TestHistoryAtHand(t *testing.T) {
 				return errors.New("no")
 			})
 		}, budget(3), 2, 2},
+		{"a commit that is refused undoes its intent", func(t *testing.T, s *Store, batch, run, a int64) {
+			err := s.Update(func(tx *Tx) error {
+				tx.Append(batch, Event{Kind: "intent", At: at(1), Intent: &Intent{Run: run, Key: key.String(), Kind: "offboard"}})
+				_, err := tx.Exec("PRAGMA defer_foreign_keys = ON; UPDATE run SET batch = 99")
+				return err
+			})
+			if err == nil {
+				t.Error("Update of a run of no batch = nil; want it refused by the commit")
+			}
+		}, budget(3), 2, 2},
 		{"an intent that came another way counts", func(t *testing.T, s *Store, batch, run, a int64) {
 			s.mustAppend(t, batch, Event{Kind: "intent", At: at(1), Intent: &Intent{Run: run, Key: key.String(), Kind: "offboard"}})
 		}, budget(3), 2, 1},
