@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -187,6 +188,40 @@ func (r *rig) judge(ids []string, results map[string]map[string]string) {
 	}
 }
 
+// judgeSoFar holds what a killed runner has left against what it has to be at any
+// time: a whole checkpoint, each device once with one status, and what was accepted
+// before still accepted, by an action that the simulator has.
+func (r *rig) judgeSoFar(ids []string, accepted map[string]string) {
+	r.t.Helper()
+	for _, args := range [][]string{{"verify"}, {"report", "list", "--results", "so-far.csv"}} {
+		code, out := exit(r.t, r.command(args...))
+		if want(r.t, args[0]+" after a kill", code, out, 0); code != 0 {
+			return // what follows would only say so again
+		}
+	}
+	rows, books := r.results("so-far.csv"), r.books()
+	if len(rows) != len(ids) {
+		r.t.Errorf("the result has %d devices after a kill; want %d", len(rows), len(ids))
+	}
+	for _, id := range ids {
+		row, device := rows[id], books.Devices[id]
+		status, action := row["Status"], row["MachineActionId"]
+		before, was := accepted[id]
+		switch {
+		case was && (status != "accepted" || action != before):
+			r.t.Errorf("device %s was accepted by %s, and is %s by %q", id, before, status, action)
+		case status == "accepted" && (device == nil || !slices.Contains(device.Actions, action)):
+			r.t.Errorf("device %s is accepted by %q; the simulator has %+v", id, action, device)
+		case status == "accepted":
+			accepted[id] = action
+		case status == "pending" && device != nil && len(device.Actions) > 0:
+			r.t.Errorf("device %s is pending, and the simulator has %+v", id, device)
+		case !slices.Contains([]string{"pending", "in-doubt", "already-active"}, status):
+			r.t.Errorf("device %s is %q (%s) after a kill; want it accepted, in doubt, looked up or pending", id, status, row["Reason"])
+		}
+	}
+}
+
 // kills is how many the crash test deals out; more on request.
 func kills() int {
 	if n, err := strconv.Atoi(os.Getenv("MDE_OFFBOARD_TEST_KILLS")); err == nil {
@@ -229,7 +264,7 @@ func killBatch(t *testing.T, seed uint64, more func() bool) bool {
 	args := append([]string{"run", "list.csv", "--yes", "--quiet", "--timeout", "1s", "--settle-wait", "1s", "--max-attempts", "20",
 		"--max-failures", "100%"}, windows...)
 	rng := rand.New(rand.NewPCG(seed, 1))
-	again, dealt := true, 0
+	again, dealt, accepted := true, 0, map[string]string{}
 	for {
 		cmd := r.command(args...)
 		var out strings.Builder
@@ -249,6 +284,9 @@ func killBatch(t *testing.T, seed uint64, more func() bool) bool {
 			<-ended
 			dealt++
 			again = more()
+			if dealt%4 == 1 && r.books().Calls[simulator.KindOffboard] != nil { // else there may be no batch yet
+				r.judgeSoFar(ids, accepted)
+			}
 			continue
 		case err := <-ended:
 			if err != nil {
