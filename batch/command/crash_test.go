@@ -258,7 +258,7 @@ func TestKills(t *testing.T) {
 // killBatch kills its way through one batch, and says whether kills are left.
 func killBatch(t *testing.T, seed uint64, more func() bool) bool {
 	windows := []string{"--per-minute", "30", "--minute", "1s", "--per-hour", "150", "--hour", "6s"}
-	r := newRig(t, append(windows, "--seed", fmt.Sprint(seed), "--lag", "300ms", "--throttle", "mixed",
+	r := newRig(t, append(windows, "--seed", fmt.Sprint(seed), "--lag", "300ms", "--latency-max", "150ms", "--throttle", "mixed",
 		"--faults", "lost-before=2%,lost-after=2%,500-before=1%,500-after=1%,cut=1%")...)
 	ids := r.list("list.csv", 240)
 	args := append([]string{"run", "list.csv", "--yes", "--quiet", "--timeout", "1s", "--settle-wait", "1s", "--max-attempts", "20",
