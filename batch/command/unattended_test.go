@@ -168,7 +168,7 @@ func TestUnattendedErrors(t *testing.T) {
 	}
 
 	code, out = exit(t, cmdWith(r.command(quickRun("bad.csv")...), "MDE_OFFBOARD_NOTIFY=http://hooks.example/very-secret"))
-	want(t, "a webhook without TLS", code, out, 2, "--notify is not a URL that begins with https://")
+	want(t, "a webhook without TLS", code, out, 2, "MDE_OFFBOARD_NOTIFY is not a URL that begins with https://")
 	if strings.Contains(out, "very-secret") {
 		t.Errorf("the URL is in what was said: %s", out)
 	}
