@@ -44,9 +44,7 @@ func (a *app) run(j *job, args []string) error {
 	}
 	defer s.Store.Close()
 	for again := true; again && err == nil; {
-		if again, err = a.stage(j, s); err != nil && j.begun {
-			err = restLeft(err)
-		}
+		again, err = a.stage(j, s)
 	}
 	if err == nil && j.track && (a.code == batch.CodeDone || a.code == batch.CodeIncomplete) {
 		err = a.trackOn(j, s)
@@ -71,30 +69,17 @@ func restLeft(err error) error {
 // stage plans, asks and works. again says that there is more to ask about: the
 // canary came back, or the inventory grew old while somebody thought.
 func (a *app) stage(j *job, s *connected) (again bool, err error) {
-	j.of(s)
-	if j.begun && areFiles(j.protect) { // they may have grown while a night was waited for
-		if err := a.readProtection(j); err != nil {
-			return false, err
-		}
-	}
-	open, plan, err := a.planned(j, s)
+	open, plan, how, err := a.agreed(j, s)
 	if open != nil {
 		defer open.Close()
 	}
-	if err != nil {
+	switch {
+	case err != nil && j.begun:
+		return false, restLeft(err)
+	case err != nil:
 		return false, err
-	}
-	a.showPlan(j, s, plan)
-	a.logThePlan(j, s, plan)
-	if stop := plan.Refused(); stop != nil {
-		return false, stop
-	}
-	if plan.Nothing() {
+	case plan.Nothing():
 		return false, a.nothing(j, s, open, plan)
-	}
-	how, err := a.agree(j, s, plan)
-	if err != nil {
-		return false, err
 	}
 	j.opt.Inventory = time.Time{}
 	if inv := plan.Request.Inventory; inv != nil {
@@ -113,6 +98,28 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 	}
 	j.agreed = agreement{} // that was about the canary
 	return !j.spent && a.canaryBack(j), nil
+}
+
+// agreed plans, shows the plan, and has it agreed to, if there is something to do.
+func (a *app) agreed(j *job, s *connected) (open *batch.Open, plan *batch.Plan, how string, err error) {
+	j.of(s)
+	if j.begun && areFiles(j.protect) { // they may have grown while a night was waited for
+		if err := a.readProtection(j); err != nil {
+			return nil, nil, "", err
+		}
+	}
+	if open, plan, err = a.planned(j, s); err != nil {
+		return open, plan, "", err
+	}
+	a.showPlan(j, s, plan)
+	a.logThePlan(j, s, plan)
+	if stop := plan.Refused(); stop != nil {
+		return open, plan, "", stop
+	}
+	if !plan.Nothing() {
+		how, err = a.agree(j, s, plan)
+	}
+	return open, plan, how, err
 }
 
 // readAgain has the plan made anew by a fresh inventory.
@@ -194,7 +201,7 @@ func (a *app) nothing(j *job, s *connected, open *batch.Open, plan *batch.Plan) 
 		return err
 	}
 	a.code = code
-	j.end.idle = true
+	j.end.idle = !j.begun
 	a.say("Nothing is left to do.")
 	return a.tellResults(j, s, open.Batch.ID, code)
 }

@@ -146,35 +146,56 @@ func TestTellsWhileItTracks(t *testing.T) {
 	})
 }
 
-// TestRestNotSent has a guard refuse in the second stretch of hours what is left:
-// that is no run of which nothing was sent, and its results are written. What a
-// protect file got meanwhile is heeded.
+// TestRestNotSent has a guard keep in the second stretch of hours what is left: that
+// is no run of which nothing was sent, nor one that had nothing to do, and its
+// results are written. What a protect file got meanwhile is heeded.
 func TestRestNotSent(t *testing.T) {
-	dir := t.TempDir()
-	protect := filepath.Join(dir, "protect.txt")
-	write := func(text string) {
-		if err := os.WriteFile(protect, []byte(text), 0o600); err != nil {
-			t.Error(err)
-		}
-	}
-	write("nobody\n")
-	synctest.Test(t, func(t *testing.T) {
-		v := newVirtual(t, dir, 50, simulator.Options{PerMinute: 10, PerHour: 20}, "--per-minute", "10", "--per-hour", "20", "--between", "02:00-03:00",
-			"--between", "05:00-06:00", "--timezone", "UTC", "--wait", "--protect", protect, "--max-percent", "50")
-		others := func(status string) {
-			for i := range 100 {
-				v.sim.SetMachine(simulator.Machine{ID: fmt.Sprintf("%040x", 0xdef000+i), OnboardingStatus: status})
+	for _, tt := range []struct {
+		why     string
+		protect string // from the second stretch on
+		onboard string // what the other devices are then
+		code    int
+		says    string
+		skipped int
+	}{
+		{"too large a share", "pc-49\npc-48\n", "CanBeOnboarded", batch.CodeStopped, "the rest was not sent: 28 devices are to be offboarded", 0},
+		{"all are protected", "pc-*\n", "Onboarded", batch.CodeDone, "", 30},
+		{"a protect file with nothing in it", "\n", "Onboarded", batch.CodeStopped, "the rest was not sent: --protect: ", 0},
+	} {
+		t.Run(tt.why, func(t *testing.T) {
+			dir := t.TempDir()
+			protect := filepath.Join(dir, "protect.txt")
+			write := func(text string) {
+				if err := os.WriteFile(protect, []byte(text), 0o600); err != nil {
+					t.Error(err)
+				}
 			}
-		}
-		others("Onboarded")
-		time.AfterFunc(4*time.Hour, func() { others("CanBeOnboarded"); write("pc-49\npc-48\n") })
-		err := v.a.run(v.j, []string{filepath.Join(v.dir, "list.csv")})
-		code, hint := codeOf(err)
-		if want := "the rest was not sent: 28 devices are to be offboarded"; code != batch.CodeStopped || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error()+hint, "nothing was sent") {
-			t.Errorf("the second stretch: code %d, %v (%s); want %d, %s…", code, err, hint, batch.CodeStopped, want)
-		}
-		if n := v.j.end.sum.Counts[checkpoint.Accepted]; n != 20 || strings.Count(fileText(t, filepath.Join(dir, "list.results.csv")), ",accepted,") != 20 {
-			t.Errorf("results of %d accepted devices; want 20, in their file too", n)
-		}
-	})
+			write("nobody\n")
+			synctest.Test(t, func(t *testing.T) {
+				v := newVirtual(t, dir, 50, simulator.Options{PerMinute: 10, PerHour: 20}, "--per-minute", "10", "--per-hour", "20", "--between", "02:00-03:00",
+					"--between", "05:00-06:00", "--timezone", "UTC", "--wait", "--protect", protect, "--max-percent", "50")
+				others := func(status string) {
+					for i := range 100 {
+						v.sim.SetMachine(simulator.Machine{ID: fmt.Sprintf("%040x", 0xdef000+i), OnboardingStatus: status})
+					}
+				}
+				others("Onboarded")
+				time.AfterFunc(4*time.Hour, func() { others(tt.onboard); write(tt.protect) })
+				err := v.a.run(v.j, []string{filepath.Join(v.dir, "list.csv")})
+				code, says := v.a.code, ""
+				if err != nil {
+					var hint string
+					code, hint = codeOf(err)
+					says = err.Error() + "; " + hint
+				}
+				if code != tt.code || !strings.HasPrefix(says, tt.says) || strings.Contains(says, "nothing was sent") || v.j.end.idle {
+					t.Errorf("the second stretch: code %d, %q, idle %v; want %d, %q", code, says, v.j.end.idle, tt.code, tt.says)
+				}
+				n := v.j.end.sum.Counts
+				if n[checkpoint.Accepted] != 20 || n[checkpoint.Skipped] != tt.skipped || strings.Count(fileText(t, filepath.Join(dir, "list.results.csv")), ",accepted,") != 20 {
+					t.Errorf("results %v; want 20 accepted and %d skipped, in their file too", n, tt.skipped)
+				}
+			})
+		})
+	}
 }
