@@ -79,7 +79,9 @@ func (o *Options) decide(w *work, a defender.MachineAction, x defender.Exchange,
 		spent()
 		v.task.Status, v.task.Reason = checkpoint.Refused, ptr(reason(e))
 	case defender.Throttled, defender.Unauthorized:
-		v.next = ready
+		if v.next = ready; class == defender.Throttled {
+			v.next = back
+		}
 		v.task.Status = checkpoint.Pending
 	case defender.Outage, defender.NotSent:
 		if v.next, v.trouble = ready, err; class == defender.Outage {
@@ -209,7 +211,7 @@ func actionOf(a defender.MachineAction) *checkpoint.Action {
 	if a.ErrorHResult != 0 {
 		wrong = append(wrong, hresult(a.ErrorHResult))
 	}
-	if a.Troubleshoot != "" {
+	if a.Troubleshoot != "" && out.Failed() {
 		wrong = append(wrong, a.Troubleshoot)
 	}
 	out.Error = strings.Join(wrong, "; ")

@@ -63,7 +63,7 @@ func (c *caller) silent(kind string, err error) *Stop {
 	case lasted > c.opt.MaxOutage:
 	case lasted+named <= c.opt.MaxOutage:
 		return nil
-	case named > longestWait:
+	default:
 		why = fmt.Sprintf("Defender asks to wait until %s, for longer than %v without an answer", c.clock.Now().Add(named).Format("Mon 15:04 MST"), c.opt.MaxOutage)
 	}
 	return &Stop{Why: why, Err: err, Code: CodeStopped, Hint: strings.TrimPrefix(hint(err)+"; the same command goes on", "; ")}

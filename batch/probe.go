@@ -46,13 +46,14 @@ func (r *Runner) heed(w *work, v verdict) {
 	case v.word == "": // it did not leave
 		return
 	}
-	if v.answered || v.next == ready { // or turned away, which is an answer too
+	turnedAway := v.next == ready || v.next == back // which is an answer too
+	if v.answered || turnedAway {
 		r.out.until, r.out.tries = time.Time{}, 0
 	}
 	switch {
 	case v.answered:
 		r.probing = r.stale(w)
-	case v.next == ready:
+	case turnedAway:
 		r.probe()
 	}
 }

@@ -98,6 +98,7 @@ func (r *Runner) Run(ctx, hard context.Context) (stop *Stop) {
 	r.untilOpen(ctx)
 	if r.stopping == nil {
 		r.stop(r.first(ctx))
+		r.waited = true // perhaps: the look may have met closed hours
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

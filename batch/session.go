@@ -242,7 +242,7 @@ func (r *Runner) load(ctx context.Context) error {
 				}
 			}
 		}
-		canary := canaryOf(tasks, requests, r.opt.Canary)
+		var pending []*work
 		r.total = len(tasks)
 		now := r.clock.Now()
 		r.jumps = r.clock.Jumps()
@@ -259,35 +259,38 @@ func (r *Runner) load(ctx context.Context) error {
 			}
 			w := &work{Task: t, tags: tags[t.N], requests: requests[t.N], counted: t.Status, jumps: r.jumps, offset: offsets[t.N]}
 			switch {
-			case t.Status == checkpoint.Pending && r.opt.Canary > 0 && !canary[t.N]:
-			case t.Status == checkpoint.Pending && !t.NotBefore.IsZero():
-				r.later = append(r.later, w)
 			case t.Status == checkpoint.Pending:
-				r.ready = append(r.ready, w)
+				pending = append(pending, w)
 			case t.Status == checkpoint.InDoubt, isLookedUp(&t):
 				r.toDoubt(w)
 			}
 		}
-		if r.settling {
-			r.ready, r.later = nil, nil
+		if !r.settling {
+			r.queue(pending)
 		}
 		return nil
 	})
 }
 
-// canaryOf are the first n tasks that a run takes up, those before others that were
-// never called: what something on the way turns away each time is not to keep the
-// rest back.
-func canaryOf(tasks []checkpoint.Task, requests map[int64]int, n int) map[int64]bool {
-	first := map[int64]bool{}
-	for _, called := range []bool{false, true} {
-		for i := range tasks {
-			if t := &tasks[i]; len(first) < n && t.Status == checkpoint.Pending && (requests[t.N] > 0) == called {
-				first[t.N] = true
-			}
+// queue takes up what is pending: what was never called before the rest, as what
+// something on the way turns away each time is not to keep others back. Of a canary
+// it takes as many as are not in doubt already.
+func (r *Runner) queue(pending []*work) {
+	slices.SortStableFunc(pending, func(a, b *work) int { return min(1, a.requests) - min(1, b.requests) })
+	if r.opt.Canary > 0 {
+		n := r.opt.Canary
+		if !r.opt.NoReads { // else nothing settles them
+			n -= min(n, len(r.doubt))
+		}
+		pending = pending[:min(n, len(pending))]
+	}
+	for _, w := range pending {
+		if w.NotBefore.IsZero() {
+			r.ready = append(r.ready, w)
+		} else {
+			r.later = append(r.later, w)
 		}
 	}
-	return first
 }
 
 // Finish writes how the run ended and returns the code for it.

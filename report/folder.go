@@ -45,7 +45,10 @@ func WriteFolder(ctx context.Context, s *checkpoint.Store, batch int64, dir stri
 		if err != nil {
 			return err
 		}
-		return errors.Join(checkFolder(dir), checkOwner(dir, b))
+		if err := checkFolder(dir); err != nil {
+			return err
+		}
+		return checkOwner(dir, b)
 	})
 	if err != nil {
 		return Folder{}, fmt.Errorf("report: %w", err)

@@ -47,7 +47,7 @@ func (a *app) agree(j *job, s *connected, p *batch.Plan) (how string, err error)
 	case s.Simulated:
 		return "simulated, not asked", nil
 	}
-	if j.agreed.covers(s, p) {
+	if j.covered(s, p) {
 		return j.agreed.how, nil
 	}
 	n, ask := question(s, p)
@@ -71,8 +71,14 @@ type agreement struct {
 	canary    bool // for the first devices alone
 }
 
-func (g *agreement) covers(s *connected, p *batch.Plan) bool {
-	return g.how != "" && p.Batch.ID != 0 && p.GoesOn(g.plan, s.Key, s.Host) && g.canary == (p.CanaryLeft() > 0)
+// covered says whether a plan was agreed to by what was typed. What is left of one
+// shows by the checkpoint, which has it once a run of it has begun.
+func (j *job) covered(s *connected, p *batch.Plan) bool {
+	g := &j.agreed
+	if g.how == "" || g.canary != (p.CanaryLeft() > 0) {
+		return false
+	}
+	return p.Digest(s.Key, s.Host) == g.plan || j.begun && p.GoesOn(g.plan, s.Key, s.Host)
 }
 
 // agreedPlan begins how a plan was agreed to by its digest.

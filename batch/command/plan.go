@@ -222,6 +222,12 @@ func (a *app) planned(j *job, s *connected) (open *batch.Open, plan *batch.Plan,
 	if err != nil {
 		return open, nil, err
 	}
+	if areFiles(j.protect) { // they may have grown while a night was waited for
+		if err := a.readProtection(j); err != nil {
+			return open, nil, err
+		}
+		req.Protect = j.req.Protect
+	}
 	if !j.noInventory {
 		if req.Inventory, err = s.Inventory(a.Context, j.what(), opt, func(text string) { a.say("%s; trying again …", text) }); err != nil {
 			return open, nil, err

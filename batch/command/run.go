@@ -53,17 +53,20 @@ func (a *app) run(j *job, args []string) error {
 	return err
 }
 
-// restLeft is how a command ends that has sent something and does not go on with
-// the rest: what keeps a plan from being begun is no wrong usage any more, and
-// something was sent.
+// restLeft is how a command ends that has sent something and does not begin the
+// rest. What keeps it back is no wrong usage any more: somebody did not agree, or a
+// guard has stopped it on the way.
 func restLeft(err error) error {
-	code, _ := codeOf(err)
-	if code == batch.CodeUsage {
-		code = batch.CodeStopped
-	}
+	code, hint := codeOf(err)
 	why, ok := errors.AsType[*batch.Stop](err)
-	return &batch.Stop{Why: "the rest was not sent", Err: err, Code: code, Asked: ok && why.Asked,
-		Hint: "what was sent is in the results; the same command goes on with the rest"}
+	asked := ok && why.Asked
+	switch {
+	case code == batch.CodeUsage && asked:
+		code, hint = batch.CodeStopped, "what was sent is in the results; the same command goes on with the rest"
+	case code == batch.CodeUsage:
+		code, hint = batch.CodeGuard, "what was sent is in the results; look at the plan of the rest before it is run"
+	}
+	return &batch.Stop{Why: "the rest was not sent", Err: err, Code: code, Asked: asked, Hint: hint}
 }
 
 // stage plans, asks and works. again says that there is more to ask about: the
@@ -92,22 +95,17 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 	stop, err := a.work(j, s, open, plan, how)
 	switch {
 	case stop != nil && errors.Is(stop, batch.ErrOldInventory):
-		return a.readAgain(), nil
+		return !j.spent && a.readAgain(), nil
 	case err != nil || stop != nil || j.opt.Canary == 0 || a.code != batch.CodeStopped:
 		return false, err
 	}
 	j.agreed = agreement{} // that was about the canary
-	return !j.spent && a.canaryBack(j), nil
+	return a.canaryBack(j), nil
 }
 
 // agreed plans, shows the plan, and has it agreed to, if there is something to do.
 func (a *app) agreed(j *job, s *connected) (open *batch.Open, plan *batch.Plan, how string, err error) {
 	j.of(s)
-	if j.begun && areFiles(j.protect) { // they may have grown while a night was waited for
-		if err := a.readProtection(j); err != nil {
-			return nil, nil, "", err
-		}
-	}
 	if open, plan, err = a.planned(j, s); err != nil {
 		return open, plan, "", err
 	}
@@ -130,7 +128,7 @@ func (a *app) readAgain() (again bool) {
 
 // canaryBack says whether somebody can be asked to go on; else the next run will.
 func (a *app) canaryBack(j *job) bool {
-	if j.yes || j.digest != "" {
+	if j.yes || j.digest != "" || j.spent {
 		a.tellStop(&j.end, &batch.Stop{Why: "the " + batch.CanaryOver(j.opt.Canary), Code: batch.CodeStopped, Asked: true})
 		return false
 	}

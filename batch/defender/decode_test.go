@@ -29,7 +29,8 @@ func FuzzMachineAction(f *testing.F) {
 func TestTroubleshoot(t *testing.T) {
 	for in, want := range map[string]string{
 		`null`: "", `""`: "", `"the script ended\nwith an error"`: "the script ended with an error",
-		`{"errorCode": -2147024809, "steps": ["run"]}`: `{"errorCode": -2147024809, "steps": ["run"]}`, `7`: "7",
+		`{"errorCode": -2147024809, "steps": ["run"]}`: `{"errorCode":-2147024809,"steps":["run"]}`, `7`: "7",
+		`{"from":"https:\/\/user:secret@proxy.example"}`: `{"from":"https://[redacted]@proxy.example"}`,
 	} {
 		var a MachineAction
 		if err := json.Unmarshal([]byte(`{"id":"a-1","troubleshootInfo":`+in+`}`), &a); err != nil || a.Troubleshoot != want {

@@ -78,14 +78,19 @@ func (a *MachineAction) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// raw is a value whose shape is not known, in words.
+// raw is a value whose shape is not known, in words, and without the escapes behind
+// which a secret would not be seen.
 func raw(b json.RawMessage) string {
-	var words string
-	switch {
-	case len(b) == 0, string(b) == "null":
+	var v any
+	if len(b) == 0 || json.Unmarshal(b, &v) != nil || v == nil {
 		return ""
-	case json.Unmarshal(b, &words) == nil:
+	}
+	if words, ok := v.(string); ok {
 		return tidy(words)
 	}
-	return tidy(string(b))
+	again, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return tidy(string(again))
 }
