@@ -16,6 +16,7 @@ import (
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
 	"mde-offboard/batch/defender"
+	"mde-offboard/batch/input"
 	"mde-offboard/batch/simulator"
 )
 
@@ -158,9 +159,9 @@ func TestRestNotSent(t *testing.T) {
 		says    string
 		skipped int
 	}{
-		{"too large a share", "pc-49\npc-48\n", "CanBeOnboarded", batch.CodeStopped, "the rest was not sent: 28 devices are to be offboarded", 0},
+		{"too large a share", "pc-49\npc-48\n", "CanBeOnboarded", batch.CodeGuard, "the rest was not sent: 28 devices are to be offboarded", 0},
 		{"all are protected", "pc-*\n", "Onboarded", batch.CodeDone, "", 30},
-		{"a protect file with nothing in it", "\n", "Onboarded", batch.CodeStopped, "the rest was not sent: --protect: ", 0},
+		{"a protect file with nothing in it", "\n", "Onboarded", batch.CodeGuard, "the rest was not sent: --protect: ", 0},
 	} {
 		t.Run(tt.why, func(t *testing.T) {
 			dir := t.TempDir()
@@ -197,5 +198,59 @@ func TestRestNotSent(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestProtectedWhileItWaits adds to a protect file while the first hours are waited
+// for, which is before anything was planned with the inventory.
+func TestProtectedWhileItWaits(t *testing.T) {
+	dir := t.TempDir()
+	protect := filepath.Join(dir, "protect.txt")
+	if err := os.WriteFile(protect, []byte("nobody\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t, dir, 5, simulator.Options{}, "--between", "22:00-23:00", "--timezone", "UTC", "--wait", "--protect", protect)
+		time.AfterFunc(4*time.Hour, func() {
+			if err := os.WriteFile(protect, []byte("pc-*\n"), 0o600); err != nil {
+				t.Error(err)
+			}
+		})
+		err := v.a.run(v.j, []string{filepath.Join(v.dir, "list.csv")})
+		if code, _ := codeOf(err); code != batch.CodeUsage || len(v.sim.Books().Arrivals("offboard")) != 0 {
+			t.Errorf("%v, code %d, %d calls; want nothing to do, and no call", err, code, len(v.sim.Books().Arrivals("offboard")))
+		}
+	})
+}
+
+// TestAgreementCovers what was agreed to, and once a run of it has begun what is left
+// of it; not a device that an inventory which was read since lets through.
+func TestAgreementCovers(t *testing.T) {
+	now := time.Now()
+	ids := []string{fmt.Sprintf("%040x", 1), fmt.Sprintf("%040x", 2)}
+	var have []checkpoint.Task
+	for i, id := range ids {
+		have = append(have, checkpoint.Task{N: int64(i + 1), Position: int64(i + 1), File: "list.csv", Line: i + 2, Device: id, Comment: "retired", Status: checkpoint.Pending})
+	}
+	plan := func(seen time.Duration) *batch.Plan {
+		list, err := input.NewList("list.csv", strings.NewReader("MachineId,Comment\n"+ids[0]+",retired\n"+ids[1]+",retired\n"), input.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		inv := batch.NewInventory(now, []batch.Device{{ID: ids[0], Onboarding: "Onboarded", LastSeen: now.Add(-48 * time.Hour)}, {ID: ids[1], Onboarding: "Onboarded", LastSeen: now.Add(-seen)}})
+		p, err := batch.MakePlan(list, "list.csv", checkpoint.Batch{ID: 1, Name: "list"}, have, batch.Request{Name: "list", RecentlySeen: 24 * time.Hour, Inventory: inv})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	s := &connected{}
+	shown, later := plan(time.Hour), plan(48*time.Hour)
+	j := &job{agreed: agreement{how: "typed 1", plan: shown.Digest(s.Key, s.Host)}}
+	if !j.covered(s, shown) || j.covered(s, later) {
+		t.Errorf("the plan that was shown is covered: %v, one with another device: %v; want the first alone", j.covered(s, shown), j.covered(s, later))
+	}
+	if j.begun = true; !j.covered(s, later) {
+		t.Error("what is left of a plan that was begun is not covered")
 	}
 }

@@ -1,0 +1,99 @@
+package batch
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/simulator"
+)
+
+// turnAway has something on the way answer each call of a device of this beginning.
+func (w *world) turnAway(beginning string, status int, retryAfter time.Duration) {
+	w.wire.answered = func(r *http.Request, res *http.Response) {
+		if !isOffboard(r) || !strings.Contains(r.URL.Path, beginning) {
+			return
+		}
+		if res.StatusCode = status; retryAfter > 0 {
+			res.Header.Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
+		}
+		rewrite(res, func([]byte) []byte { return []byte("<html>blocked</html>") })
+	}
+}
+
+// TestTurnedAwayLast has the first devices of a list turned away each time: neither
+// a count of calls nor the wait that is asked for keeps the others back for good.
+func TestTurnedAwayLast(t *testing.T) {
+	for _, tt := range []struct {
+		why    string
+		status int
+		after  time.Duration
+		change func(*world)
+		alone  int
+		nights int
+	}{
+		{"a count of calls", http.StatusForbidden, 0, func(w *world) { w.opt.Limit = 3 }, 3, 3},
+		{"a wait that is longer than an outage may last", http.StatusForbidden, time.Hour, func(w *world) { w.opt.Workers = 1 }, 1, 2},
+		{"a hold for one device alone", http.StatusTooManyRequests, time.Minute, func(w *world) { w.opt.Workers, w.opt.Until = 1, time.Now().Add(3*time.Hour) }, 1, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, simulator.Options{})
+			w.turnAway("dead0400", tt.status, tt.after)
+			tt.change(w)
+			var end runEnd
+			for range tt.nights {
+				end = w.run(slices.Concat(magicIDs("dead0400", tt.alone), devices(5)))
+				time.Sleep(24 * time.Hour)
+			}
+			if end.code != CodeStopped || end.counts[checkpoint.Accepted] != 5 {
+				t.Errorf("%s: code %d, %v, %v; want the others accepted", tt.why, end.code, end.stop, end.counts)
+			}
+		})
+	}
+}
+
+// TestCanaryCountsItsDoubts: devices of a canary that are in doubt are part of it,
+// and nobody is called in their place.
+func TestCanaryCountsItsDoubts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{Seed: 1, Faults: "lost-before=3"})
+		all := devices(10)
+		if end, _ := w.canaryRun(all, 10*time.Second); end.counts[checkpoint.InDoubt] != 3 {
+			t.Fatalf("the first run: %v; want three in doubt", end.counts)
+		}
+		end, _ := w.canaryRun(all, 0)
+		if end.counts[checkpoint.Accepted] != 3 || end.counts[checkpoint.Pending] != 7 {
+			t.Errorf("the next run: %v; want three accepted, and no other called", end.counts)
+		}
+		w.judge(end, false)
+	})
+}
+
+// TestFirstLookOverTheDay has the first look wait for a network until the hours are
+// over: in the evening the inventory of the morning serves no more.
+func TestFirstLookOverTheDay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{})
+		w.allow("22:00-06:00")
+		w.opt.Wait = true
+		time.Sleep(time.Until(time.Date(2000, 1, 2, 5, 55, 0, 0, time.UTC)))
+		w.opt.Inventory = time.Now()
+		back := time.Now().Add(10 * time.Minute)
+		w.wire.leaving = func(*http.Request) error {
+			if time.Now().Before(back) {
+				return gone
+			}
+			return nil
+		}
+		end := w.run(devices(3))
+		if end.stop == nil || !errors.Is(end.stop, ErrOldInventory) || end.counts[checkpoint.Pending] != 3 {
+			t.Errorf("run: %v, %v; want it to end for the inventory, with nothing sent", end.stop, end.counts)
+		}
+	})
+}
