@@ -18,6 +18,7 @@ import (
 // TestGivenUp: calls that were given up arrive up to a time-out later, and keep
 // their slots until then, whoever gave up.
 func TestGivenUp(t *testing.T) {
+	slow(t)
 	for _, tt := range []struct {
 		name  string
 		after time.Duration

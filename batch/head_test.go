@@ -18,6 +18,7 @@ import (
 // TestLogLostInAPause: a process that is killed while it waits, and whose log is
 // lost then, has told the head file of all that it has written.
 func TestLogLostInAPause(t *testing.T) {
+	slow(t)
 	ids := devices(12) // two more than a minute has slots
 	for _, tt := range []struct {
 		name string

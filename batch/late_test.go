@@ -18,6 +18,7 @@ import (
 // TestFirstCallSeenLate: where reads lag for longer than the settle wait, what the
 // first call has made shows only while a later one is in doubt, and is found then.
 func TestFirstCallSeenLate(t *testing.T) {
+	slow(t)
 	for _, tt := range []struct {
 		name   string
 		lag    time.Duration

@@ -102,6 +102,7 @@ func TestOutageOfOneKind(t *testing.T) {
 // TestTurnedAwayAlone has devices that are turned away each time, by what is not
 // known to be about a device, while others are answered: the others are done.
 func TestTurnedAwayAlone(t *testing.T) {
+	slow(t)
 	const page = "<html>blocked</html>"
 	unknown := func(code string) string { return `{"error":{"code":"` + code + `","message":"words"}}` }
 	for _, tt := range []struct {
@@ -165,6 +166,7 @@ func TestTurnedAwayAlone(t *testing.T) {
 // answered: nobody is taken for one that is turned away alone, and when it is over
 // all are called.
 func TestOutageInABurst(t *testing.T) {
+	slow(t)
 	for seed := range int64(5) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, simulator.Options{Seed: seed, LatencyMin: 10 * time.Millisecond, LatencyMax: 3 * time.Second})

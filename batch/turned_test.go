@@ -30,6 +30,7 @@ func (w *world) turnAway(beginning string, status int, retryAfter time.Duration)
 // TestTurnedAwayLast has the first devices of a list turned away each time: neither
 // a count of calls nor the wait that is asked for keeps the others back for good.
 func TestTurnedAwayLast(t *testing.T) {
+	slow(t)
 	for _, tt := range []struct {
 		why    string
 		status int
@@ -76,11 +77,11 @@ func TestCanaryCountsItsDoubts(t *testing.T) {
 }
 
 // TestFirstLookOverTheDay has the first look wait for a network until the hours are
-// over: in the evening the inventory of the morning serves no more.
+// over: when they come again the inventory of before serves no more.
 func TestFirstLookOverTheDay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simulator.Options{})
-		w.allow("22:00-06:00")
+		w.allow("08:00-06:00")
 		w.opt.Wait = true
 		time.Sleep(time.Until(time.Date(2000, 1, 2, 5, 55, 0, 0, time.UTC)))
 		w.opt.Inventory = time.Now()

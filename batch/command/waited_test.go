@@ -76,6 +76,9 @@ func (v *virtual) run(t *testing.T) {
 // meanwhile is protected. All the while it tells what it waits for, and in which of
 // the stretches it will be done.
 func TestWaitedForTheHours(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute under the race detector")
+	}
 	dir := t.TempDir()
 	protect := filepath.Join(dir, "protect.txt")
 	if err := os.WriteFile(protect, []byte("tag:keep\n"), 0o600); err != nil {
@@ -151,6 +154,9 @@ func TestTellsWhileItTracks(t *testing.T) {
 // is no run of which nothing was sent, nor one that had nothing to do, and its
 // results are written. What a protect file got meanwhile is heeded.
 func TestRestNotSent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute under the race detector")
+	}
 	for _, tt := range []struct {
 		why     string
 		protect string // from the second stretch on
