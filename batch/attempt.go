@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -84,20 +85,24 @@ func (a *attempt) admit(ctx context.Context, previous *defender.Exchange) error 
 	if until, stop := c.opt.closed(c.clock.Now()); stop != nil || !until.IsZero() {
 		return errClosed
 	}
-	jumps, err := c.trustClock()
-	if err != nil {
-		return err
-	}
 	in := a.intent
 	in.Number += a.number
 	began := time.Now()
-	r, err := c.store.Reserve(c.batch, in, c.opt.budget(c.key, a.kind), c.clock.Now)
-	if err != nil {
+	var at time.Time
+	var id int64
+	var refused error
+	jumps, err := c.update(func(tx *checkpoint.Tx, now time.Time) (err error) {
+		at = now
+		id, refused, err = tx.Reserve(c.batch, in, c.opt.budget(c.key, a.kind), now)
+		return err
+	})
+	if err = cmp.Or(err, refused); err != nil {
 		return err
 	}
-	a.id = r.Attempt
+	a.id = id
 	a.number++
-	if late := c.clock.Now().Sub(r.At) > sendWithin || time.Since(began) > sendWithin; late || c.clock.Jumps() != jumps {
+	now, seen := c.clock.Read()
+	if late := now.Sub(at) > sendWithin || time.Since(began) > sendWithin; late || seen != jumps {
 		if err := a.drop(); err != nil {
 			return err
 		}
@@ -181,40 +186,52 @@ func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 	if !r.Unsent {
 		a.sent++
 	}
-	if _, err := c.trustClock(); err != nil { // before something is written by the new clock
+	r.Attempt, a.id = a.id, 0
+	var e checkpoint.Event
+	var o *offset
+	jumps, err := c.update(func(tx *checkpoint.Tx, now time.Time) error {
+		// The exchange's times are of the clock that cannot be set; what counts is
+		// their distance from now, however long the writing has waited for its turn.
+		got := now.Add(-time.Since(r.x.Over))
+		sent := got.Add(-r.x.Over.Sub(r.x.At))
+		if !r.Date.IsZero() {
+			o = &offset{low: r.Date.Sub(got), high: r.Date.Add(time.Second).Sub(sent)}
+			if err := tx.ServerDate(c.key, r.Date, sent, got, now); err != nil {
+				return err
+			}
+		}
+		e = a.ended(r, got, now)
+		if task != nil {
+			e.Tasks = []checkpoint.TaskChange{*task}
+		}
+		_, err := tx.Append(c.batch, e)
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	now, jumps := c.clock.Now(), c.clock.Jumps()
-	// The exchange's times are of the clock that cannot be set; what counts is
-	// their distance from now, however long the writing waits for its turn.
-	got := now.Add(-time.Since(r.x.Over))
-	sent := got.Add(-r.x.Over.Sub(r.x.At))
-	r.Attempt, r.Over = a.id, now
+	if o != nil {
+		o.jumps = jumps
+		c.offset.Store(o)
+	}
+	if e.Hold != nil {
+		c.logHold(e.Hold)
+	}
+	return nil
+}
+
+// ended is the event of a request that was over at got.
+func (a *attempt) ended(r result, got, now time.Time) checkpoint.Event {
+	c := a.c
+	r.Over = got
 	if r.x.Open {
 		r.Over = now.Add(c.opt.Timeout) // it may be on its way for as long again
 	}
 	e := checkpoint.Event{Kind: "outcome", At: now, Run: c.run, Outcome: []checkpoint.Outcome{r.Outcome}}
-	if task != nil {
-		e.Tasks = []checkpoint.TaskChange{*task}
-	}
 	if r.hold > 0 {
 		// The disk has whole microseconds; the part that is cut off is not to be
 		// cut off the hold.
 		e.Hold = &checkpoint.HoldSet{Key: c.key.String(), Kind: "*", Until: now.Add(r.hold + time.Microsecond), Why: r.holdWhy}
 	}
-	a.id = 0
-	err := c.store.Update(func(tx *checkpoint.Tx) error {
-		if !r.Date.IsZero() {
-			c.offset.Store(&offset{low: r.Date.Sub(got), high: r.Date.Add(time.Second).Sub(sent), jumps: jumps})
-			if err := tx.ServerDate(c.key, r.Date, sent, got, c.clock.Now()); err != nil {
-				return err
-			}
-		}
-		_, err := tx.Append(c.batch, e)
-		return err
-	})
-	if err == nil && e.Hold != nil {
-		c.logHold(e.Hold)
-	}
-	return err
+	return e
 }

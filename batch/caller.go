@@ -27,8 +27,7 @@ type caller struct {
 
 	held atomic.Int64 // until when the hold is that the log knows, nanoseconds
 
-	trusting sync.Mutex
-	trusted  int // jumps of the clock that the history was counted anew for
+	trusted atomic.Int64 // jumps of the clock that the history was counted anew for
 }
 
 // auth knows what to do about a token that is refused.

@@ -344,9 +344,7 @@ func TestCancelKilled(t *testing.T) {
 				store := w.store()
 				s, b, dead := w.watching(store, whatCancel)
 				in := checkpoint.Intent{Run: dead.run, Device: task.Device, Number: 1, Tag: "mdo-killed77"}
-				if _, err := store.Reserve(b.ID, in, w.opt.budget(s.Key, CallCancel), w.clock.Now); err != nil {
-					t.Fatal(err)
-				}
+				w.reserve(b.ID, in, w.opt.budget(s.Key, CallCancel))
 				if tt.effect > 0 {
 					time.AfterFunc(tt.effect, func() { w.sim.Finish(task.Action.ID, "Cancelled") })
 				}

@@ -26,6 +26,12 @@ func drift(elapsed time.Duration) time.Duration {
 
 // Now is the wall time.
 func (c *Clock) Now() time.Time {
+	now, _ := c.Read()
+	return now
+}
+
+// Read is the wall time, and how often the clock was seen to jump until then.
+func (c *Clock) Read() (now time.Time, jumps int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// The system reads the two clocks one after the other, and a process can be
@@ -34,17 +40,17 @@ func (c *Clock) Now() time.Time {
 		mono, wall := c.read()
 		if c.mono.IsZero() {
 			c.mono, c.wall = mono, wall
-			return wall
+			return wall, c.jumps
 		}
 		elapsed := mono.Sub(c.mono)
 		if d := wall.Sub(c.wall) - elapsed; d.Abs() <= drift(elapsed) {
 			c.mono, c.wall = mono, wall
-			return wall
+			return wall, c.jumps
 		}
 	}
 	c.mono, c.wall = c.read()
 	c.jumps++
-	return c.wall
+	return c.wall, c.jumps
 }
 
 func (c *Clock) read() (mono, wall time.Time) {

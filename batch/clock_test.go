@@ -257,7 +257,7 @@ func TestSuspended(t *testing.T) {
 		reserved := false
 		c.read = func(int64) {
 			switch stack := string(debug.Stack()); {
-			case strings.Contains(stack, ".Reserve."):
+			case strings.Contains(stack, ".update."):
 				reserved = true
 			case reserved:
 				reserved = false
@@ -314,7 +314,7 @@ func TestOverWhileTheClockStoodWrong(t *testing.T) {
 			}
 			c.turn(-3 * time.Hour)
 			defer c.turn(3 * time.Hour)
-			return a.over(outcomeOf("in doubt", nil, defender.Exchange{Sent: true}), nil)
+			return a.over(outcomeOf("in doubt", nil, defender.Exchange{Sent: true, At: time.Now(), Over: time.Now()}), nil)
 		}
 		for n := 1; n <= small[0].Limit; n++ {
 			if err := call(n); err != nil {
@@ -383,7 +383,7 @@ func TestLateRebase(t *testing.T) {
 		}()
 		synctest.Wait()
 		c.turn(time.Hour)
-		if _, err := r.trustClock(); err != nil || <-others != nil {
+		if _, err := r.update(func(*checkpoint.Tx, time.Time) error { return nil }); err != nil || <-others != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(45 * time.Second)

@@ -57,33 +57,89 @@ func TestRefusedConnections(t *testing.T) {
 	}
 }
 
-// TestClockIsSetInTheReservation: a slot that was judged by a clock that was set
-// while its reservation was written is not used.
+// TestClockIsSetInTheReservation: a slot is not used that is free by nothing but
+// a clock that was set while it was reserved, and none that was reserved by
+// another clock than the one by which its call leaves.
 func TestClockIsSetInTheReservation(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w, c := clockWorld(t, simulator.Options{})
-		r, _, done, err := w.begin(t.Context(), w.store(), listOf(devices(20)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer done()
-		for _, task := range r.ready[:small[0].Limit] {
-			if e := r.offboard(t.Context(), task); e.w.Status != checkpoint.Accepted {
-				t.Fatalf("device %s is %s (%v); want it accepted", e.w.Device, e.w.Status, e.err)
+	for _, tt := range []struct {
+		turn  time.Duration
+		after bool // the reservation is on the disk, and was of a free slot
+	}{{time.Hour, false}, {3 * time.Hour, false}, {-3 * time.Hour, false}, {time.Second, true}, {-time.Hour, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			w, c := clockWorld(t, simulator.Options{})
+			r, _, done, err := w.begin(t.Context(), w.store(), listOf(devices(20)))
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		c.read = func(int64) {
-			if strings.Contains(string(debug.Stack()), ".Reserve.") {
-				c.read = nil
-				c.turn(time.Hour)
+			defer done()
+			n := small[0].Limit
+			if tt.after {
+				n--
 			}
-		}
-		late := r.ready[small[0].Limit]
-		if e := r.offboard(t.Context(), late); e.err != nil || e.v.next != ready || c.read != nil {
-			t.Errorf("offboard() = %+v; want the task ready to be called anew, and the clock set", e)
-		}
-		if n := posts(w.sim.Books(), late.Device); n != 0 {
-			t.Errorf("%d calls of the device; want none within the minute of the others", n)
-		}
-	})
+			for _, task := range r.ready[:n] {
+				if e := r.offboard(t.Context(), task); e.w.Status != checkpoint.Accepted {
+					t.Fatalf("device %s is %s (%v); want it accepted", e.w.Device, e.w.Status, e.err)
+				}
+			}
+			reserved := false
+			c.read = func(int64) {
+				switch in := strings.Contains(string(debug.Stack()), ".update."); {
+				case in && tt.after:
+					reserved = true
+				case in || reserved:
+					c.read = nil
+					c.turn(tt.turn)
+				}
+			}
+			late := r.ready[n]
+			if e := r.offboard(t.Context(), late); e.err != nil || e.v.next != ready || c.read != nil {
+				t.Errorf("%+v: offboard() = %+v; want the task ready to be called anew, and the clock set", tt, e)
+			}
+			if n := posts(w.sim.Books(), late.Device); n != 0 {
+				t.Errorf("%+v: %d calls of the device; want none", tt, n)
+			}
+		})
+	}
+}
+
+// TestClockIsSetInTheEnd: what is written of a call that is over is written by a
+// clock that was looked at, or a jump that the history was not counted anew for
+// looks like an hour that is over.
+func TestClockIsSetInTheEnd(t *testing.T) {
+	for reading := range 4 { // of the clock, since the call has left
+		synctest.Test(t, func(t *testing.T) {
+			const turn = 3 * time.Hour
+			w, c := clockWorld(t, simulator.Options{})
+			r, _, done, err := w.begin(t.Context(), w.store(), listOf(devices(20)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer done()
+			left := 0
+			w.atEachPost(func(post int64) { left = int(post) })
+			limit := small[0].Limit
+			for i, task := range r.ready[:limit] {
+				if i >= limit-2 { // back and forth: the offset is not known when the second is over
+					c.turn(-turn)
+					n := 0
+					c.read = func(int64) {
+						if left <= i {
+							return
+						}
+						if n++; n > reading {
+							c.read = nil
+							c.turn(turn)
+						}
+					}
+				}
+				if e := r.offboard(t.Context(), task); e.w.Status != checkpoint.Accepted {
+					t.Fatalf("device %s is %s (%v); want it accepted", e.w.Device, e.w.Status, e.err)
+				}
+			}
+			late := r.ready[limit]
+			if e := r.offboard(t.Context(), late); e.err != nil || e.v.next != ready || posts(w.sim.Books(), late.Device) != 0 {
+				t.Errorf("clock set at reading %d: offboard() = %+v, and %d calls; want the task ready to be called anew, and none", reading, e, posts(w.sim.Books(), late.Device))
+			}
+		})
+	}
 }

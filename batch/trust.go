@@ -111,21 +111,24 @@ func (r *Runner) distrustFormer() {
 	}
 }
 
-// trustClock counts the history as of now if the clock has jumped since it was
-// looked at last, and returns the number of jumps until here. A reservation is
-// good only if that number is the same when it is on the disk.
-func (c *caller) trustClock() (int, error) {
-	c.clock.Now() // which notices
-	jumps := c.clock.Jumps()
-	c.trusting.Lock()
-	defer c.trusting.Unlock()
-	if jumps == c.trusted {
-		return jumps, nil
-	}
-	// As of the moment at which it is written: others may have written meanwhile.
-	err := c.store.Update(func(tx *checkpoint.Tx) error { return tx.Rebase(c.key, c.clock.Now()) })
+// update runs fn in a transaction at a moment of a clock that the history was
+// counted anew for, if it has jumped since something was written by it. The
+// clock is read within the transaction: what others write is older, and nothing
+// is written by a clock that nobody has looked at. The number of its jumps until
+// that moment comes back.
+func (c *caller) update(fn func(tx *checkpoint.Tx, now time.Time) error) (jumps int, err error) {
+	err = c.store.Update(func(tx *checkpoint.Tx) error {
+		var now time.Time
+		now, jumps = c.clock.Read()
+		if int64(jumps) != c.trusted.Load() {
+			if err := tx.Rebase(c.key, now); err != nil {
+				return err
+			}
+		}
+		return fn(tx, now)
+	})
 	if err == nil {
-		c.trusted = jumps
+		c.trusted.Store(int64(jumps)) // an older one than is there costs one counting more
 	}
 	return jumps, err
 }

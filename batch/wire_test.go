@@ -111,11 +111,17 @@ func (w *world) crash(ids []string, n int64) {
 	left := filepath.Join(w.t.TempDir(), "left.db")
 	var posts atomic.Int64
 	w.wire.leaving = func(r *http.Request) error {
-		switch k := posts.Load(); {
-		case k >= n:
+		k := posts.Load()
+		if isOffboard(r) {
+			k = posts.Add(1)
+		} else if k >= n {
 			return gone
-		case !isOffboard(r) || posts.Add(1) < n:
+		}
+		switch {
+		case k < n:
 			return nil
+		case k > n:
+			return gone
 		}
 		if err := copyCheckpoint(w.path, left); err != nil {
 			w.t.Error(err)

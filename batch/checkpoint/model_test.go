@@ -198,7 +198,7 @@ func (m *model) fail(t *rapid.T) {
 	r := m.run(t)
 	no := errors.New("no")
 	if err := m.stores[r.store].Update(func(tx *Tx) error {
-		if _, _, err := tx.reserve(r.batch, Intent{Run: r.run}, modelBudget, m.now); err != nil {
+		if _, _, err := tx.Reserve(r.batch, Intent{Run: r.run}, modelBudget, m.now); err != nil {
 			return err
 		}
 		if _, _, err := startIn(tx, "undone"); err != nil {

@@ -46,38 +46,20 @@ type Closed struct{ Why string }
 
 func (e *Closed) Error() string { return "the batch was closed: " + e.Why }
 
-// Reservation is a slot that was taken and an intent that is on the disk.
-type Reservation struct {
-	Attempt int64
-	At      time.Time
-}
-
-// Reserve takes a slot of the budget and writes the intent, both or neither. It
-// returns a *NoSlot if there is none, a *Closed if the batch is closed and the
-// call is one of a task, and a *Busy if the device has a call in flight, or in
-// doubt for another task, or was accepted before with an action that has not come
-// to nothing; Intent.Again lets the last one pass if that is over. Once it returns
-// without an error the request may leave. A crash from then on leaves an attempt that is
-// not over, which keeps its slot and puts its task in doubt.
-//
-// now is asked within the transaction, so that the time spent waiting for
-// another process does not make the reservation older than it is.
-func (s *Store) Reserve(batch int64, in Intent, b Budget, now func() time.Time) (r Reservation, err error) {
-	var no error
-	err = s.Update(func(tx *Tx) error {
-		r.At = now()
-		r.Attempt, no, err = tx.reserve(batch, in, b, r.At)
-		return err
-	})
-	if err == nil {
-		err = no
-	}
-	return r, err
-}
-
-// reserve keeps its refusals apart from its errors: a refusal must not undo
+// Reserve takes a slot of the budget and writes the intent, both or neither, and
+// returns the number of the attempt, or why there may be none: a *NoSlot if there
+// is no slot, a *Closed if the batch is closed and the call is one of a task, and
+// a *Busy if the device has a call in flight, or in doubt for another task, or was
+// accepted before with an action that has not come to nothing; Intent.Again lets
+// the last one pass if that is over. A refusal is not an error, which would undo
 // what was learnt about the clock.
-func (tx *Tx) reserve(batch int64, in Intent, b Budget, now time.Time) (id int64, no, err error) {
+//
+// Once it is committed the request may leave. A crash from then on leaves an
+// attempt that is not over, which keeps its slot and puts its task in doubt.
+//
+// now is a moment within the transaction, so that the time spent waiting for
+// another process does not make the reservation older than it is.
+func (tx *Tx) Reserve(batch int64, in Intent, b Budget, now time.Time) (attempt int64, refused, err error) {
 	v, err := tx.Judge(b, now)
 	if err != nil {
 		return 0, nil, err
@@ -97,8 +79,8 @@ func (tx *Tx) reserve(batch int64, in Intent, b Budget, now time.Time) (id int64
 	if err := tx.alive(batch, in.Run, now); err != nil {
 		return 0, nil, err
 	}
-	id, err = tx.Append(batch, e)
-	return id, nil, err
+	attempt, err = tx.Append(batch, e)
+	return attempt, nil, err
 }
 
 // Judge says when the next call of a budget may go, and reserves nothing.

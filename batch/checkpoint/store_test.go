@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -93,6 +94,23 @@ func devices(n int) []string {
 		d[i] = fmt.Sprintf("%040x", i+1)
 	}
 	return d
+}
+
+// reservation is a slot that was taken and when.
+type reservation struct {
+	Attempt int64
+	At      time.Time
+}
+
+// Reserve is Tx.Reserve in a transaction of its own, its refusals among its errors.
+func (s *Store) Reserve(batch int64, in Intent, b Budget, now func() time.Time) (r reservation, err error) {
+	var refused error
+	err = s.Update(func(tx *Tx) error {
+		r.At = now()
+		r.Attempt, refused, err = tx.Reserve(batch, in, b, r.At)
+		return err
+	})
+	return r, cmp.Or(err, refused)
 }
 
 func (s *Store) reserve(batch, run, n int64, device string, b Budget, when float64) (int64, error) {
