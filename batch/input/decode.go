@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
@@ -146,7 +147,7 @@ func (w wide) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error)
 // then guess changes nothing, and the bad bytes have to be found in their rows.
 type guess struct {
 	utf8    bool                  // a character beyond ASCII was seen
-	mixed   bool                  // and then a byte that cannot be UTF-8
+	mixed   atomic.Bool           // and then a byte that cannot be UTF-8; asked for while the text is read ahead
 	windows transform.Transformer // nil until the turn
 }
 
@@ -183,7 +184,7 @@ func (g *guess) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err erro
 			}
 			return n + nDst, n + nSrc, err
 		default:
-			g.mixed = true
+			g.mixed.Store(true)
 		}
 		n += size
 	}

@@ -45,16 +45,14 @@ func trimID(s string) string {
 func parseID(cell string) (string, Kind) {
 	v := cell
 	if len(v) != idLength || !all(v, &isLowerHex) {
-		v = strings.ToLower(trimID(cell))
+		if v = strings.ToLower(trimID(cell)); !isID(v) {
+			return "", kindOf(v)
+		}
 	}
-	switch {
-	case !isID(v):
-		return "", kindOf(v)
-	case v[idLength-1] == '0' && rounded.MatchString(v):
+	if v[idLength-1] == '0' && rounded.MatchString(v) {
 		return "", KindDamaged
-	default:
-		return v, ""
 	}
+	return v, ""
 }
 
 // isID reports whether s has the shape of a device id.

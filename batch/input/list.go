@@ -66,7 +66,8 @@ type List struct {
 	notes  []string
 	layout layout
 
-	text  *bounded
+	text  *aheadText
+	limit *bounded
 	csv   *csv.Reader
 	rows  *gocsv.Unmarshaller
 	shift int   // what to add to a line of the reader for a line of the file
@@ -77,7 +78,7 @@ type List struct {
 	garbled int // cells that are not ours and have bytes that are no text
 	first   int // the line of the first
 
-	ahead *ahead
+	ahead *ahead[Row]
 }
 
 // Open opens the list in a file, as NewList does. The name's extension does not
@@ -123,7 +124,8 @@ func NewList(name string, r io.Reader, opt Options) (*List, error) {
 		return nil, err
 	}
 	l.describe(text.mark, s)
-	l.text = &bounded{r: io.MultiReader(bytes.NewReader(head[s.skip:]), text), left: maxRow}
+	l.text = &aheadText{r: text}
+	l.limit = &bounded{r: io.MultiReader(bytes.NewReader(head[s.skip:]), l.text), left: maxRow}
 	if err := l.start(s); err != nil {
 		return nil, err
 	}
@@ -190,15 +192,32 @@ func (l *List) describe(mark string, s sample) {
 // rows begin; the latter is a *Problem.
 func (l *List) Next() (Row, error) {
 	if l.ahead == nil {
-		l.ahead = readAhead(l)
+		l.text.start()
+		l.ahead = readAhead(batchRows, l.fill)
 	}
-	return l.ahead.row()
+	if err := l.ahead.more(); err != nil {
+		l.stop()
+		return Row{}, err
+	}
+	row := &l.ahead.rest[0]
+	l.ahead.rest = l.ahead.rest[1:]
+	return *row, nil
+}
+
+// fill reads rows until there is an error.
+func (l *List) fill(rows []Row) (int, error) {
+	for i := range rows {
+		if err := l.read(&rows[i]); err != nil {
+			return i, err
+		}
+	}
+	return len(rows), nil
 }
 
 // read sets row to the next one that is not blank.
 func (l *List) read(row *Row) error {
 	for {
-		l.text.left = maxRow
+		l.limit.left = maxRow
 		v, err := l.rows.Read()
 		if err != nil {
 			*row = Row{File: l.name}
@@ -274,11 +293,17 @@ func (l *List) Digest() string {
 
 func (l *List) ended() bool { return l.ahead != nil && l.ahead.err == io.EOF }
 
-// Close ends the reading and closes the file that Open opened.
-func (l *List) Close() error {
+// stop lets what reads ahead end.
+func (l *List) stop() {
 	if l.ahead != nil {
+		l.text.ahead.stop()
 		l.ahead.stop()
 	}
+}
+
+// Close ends the reading and closes the file that Open opened.
+func (l *List) Close() error {
+	l.stop()
 	if l.closer == nil {
 		return nil
 	}

@@ -99,7 +99,7 @@ func (l *List) start(s sample) error {
 	}
 	header := strings.Join(ours, string(s.comma)) + "\n"
 	l.shift = s.skipLines - 1
-	l.csv = csv.NewReader(io.MultiReader(strings.NewReader(header), l.text))
+	l.csv = csv.NewReader(io.MultiReader(strings.NewReader(header), l.limit))
 	l.csv.Comma, l.csv.FieldsPerRecord, l.csv.ReuseRecord = s.comma, -1, true
 	var err error
 	if l.rows, err = gocsv.NewUnmarshaller(l.csv, &record{}); err != nil {
@@ -229,7 +229,7 @@ func (l *List) check(row *Row, rec *record, kind Kind) *Problem {
 
 // mixed reports whether cells may have bytes that are no text. What is decoded
 // from UTF-16 or Windows-1252 has none, nor has UTF-8 that was found valid.
-func (l *List) mixed() bool { return l.guess != nil && l.guess.mixed }
+func (l *List) mixed() bool { return l.guess != nil && l.guess.mixed.Load() }
 
 func (l *List) notText(line, index int, cell string) *Problem {
 	return &Problem{File: l.name, Line: line, Column: l.column(index, cell), Kind: KindText, Cell: l.cell(cell),
