@@ -39,25 +39,30 @@ type record struct {
 	ID      string  `csv:"MachineId"`
 	Name    string  `csv:"ComputerDnsName"`
 	Comment string  `csv:"Comment"`
-	Extra   *cells  `csv:"Extra"` // nil, as the others, if there are none
-	Dropped *filled `csv:"Dropped"`
-	Beyond  *cells  `csv:"Beyond"`
+	Extra   cells   `csv:"Extra"`
+	Dropped *filled `csv:"Dropped"` // nil if there are none
+	Beyond  cells   `csv:"Beyond"`
 }
 
-// cells collects the cells of several columns.
-type cells []string
+// cells collects the cells of several columns. It is a pointer and no more, since
+// gocsv makes an interface value of it for each cell, which copies all else to the
+// heap.
+type cells struct{ list *[]string }
 
 // UnmarshalCSV is gocsv.TypeUnmarshaller's.
 func (c *cells) UnmarshalCSV(s string) error {
-	*c = append(*c, s)
+	if c.list == nil {
+		c.list = &[]string{}
+	}
+	*c.list = append(*c.list, s)
 	return nil
 }
 
-func (c *cells) all() []string {
-	if c == nil {
+func (c cells) all() []string {
+	if c.list == nil {
 		return nil
 	}
-	return *c
+	return *c.list
 }
 
 // filled is whether any cell of several columns is not empty.
