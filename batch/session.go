@@ -213,42 +213,17 @@ func (r *Runner) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		attempts, err := rd.Attempts(r.batch)
+		before, err := readFormer(rd, r.batch, tasks)
 		if err != nil {
 			return err
 		}
-		runs, err := rd.Runs(r.batch)
-		if err != nil {
-			return err
-		}
-		acknowledged := lastGuard(runs)
-		outcomes := map[int64]string{} // of attempts since
-		taken := map[int64]int64{}
-		for i := range tasks {
-			if tasks[i].Taken > 0 {
-				taken[tasks[i].N] = tasks[i].Taken
-			}
-		}
-		offsets := offsetsAt(attempts, taken)
-		tags, requests := map[int64][]string{}, map[int64]int{}
-		for _, a := range attempts {
-			if a.N != 0 && a.Kind == CallOffboard {
-				requests[a.N]++
-				if a.ID > taken[a.N] {
-					tags[a.N] = append(tags[a.N], a.Tag)
-				}
-				if a.Run > acknowledged {
-					outcomes[a.ID] = a.Outcome
-				}
-			}
-		}
-		var pending []*work
 		r.total = len(tasks)
-		now := r.clock.Now()
-		r.jumps = r.clock.Jumps()
+		now, jumps := r.clock.Read()
+		r.jumps = jumps
+		var pending []*work
 		for _, t := range tasks {
 			r.counts[t.Status]++
-			if outcome, ok := outcomes[t.Attempt]; ok {
+			if outcome, ok := before.outcomes[t.Attempt]; ok {
 				r.tally(t.Status, outcome)
 			}
 			if t.Status == checkpoint.Accepted && t.Action.Requestor != "" {
@@ -257,7 +232,7 @@ func (r *Runner) load(ctx context.Context) error {
 			if t.NotBefore.After(now.Add(longestWait)) { // by a clock that was set since
 				t.NotBefore = now
 			}
-			w := &work{Task: t, tags: tags[t.N], requests: requests[t.N], counted: t.Status, jumps: r.jumps, offset: offsets[t.N]}
+			w := &work{Task: t, tags: before.tags[t.N], requests: before.requests[t.N], counted: t.Status, jumps: jumps, offset: before.offsets[t.N]}
 			switch {
 			case t.Status == checkpoint.Pending:
 				pending = append(pending, w)
@@ -270,6 +245,47 @@ func (r *Runner) load(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// former is what the calls of former runs leave to be known, by task but for the
+// outcomes, which are by attempt.
+type former struct {
+	tags     map[int64][]string // of the attempts since it was last taken up
+	requests map[int64]int
+	offsets  map[int64]*offset
+	outcomes map[int64]string // since a guard last stopped a run
+}
+
+func readFormer(rd checkpoint.Reader, batch int64, tasks []checkpoint.Task) (*former, error) {
+	attempts, err := rd.Attempts(batch)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := rd.Runs(batch)
+	if err != nil {
+		return nil, err
+	}
+	taken := map[int64]int64{}
+	for i := range tasks {
+		if tasks[i].Taken > 0 { // few are
+			taken[tasks[i].N] = tasks[i].Taken
+		}
+	}
+	acknowledged := lastGuard(runs)
+	f := &former{tags: map[int64][]string{}, requests: map[int64]int{}, offsets: offsetsAt(attempts, taken), outcomes: map[int64]string{}}
+	for _, a := range attempts {
+		if a.N == 0 || a.Kind != CallOffboard {
+			continue
+		}
+		f.requests[a.N]++
+		if a.ID > taken[a.N] {
+			f.tags[a.N] = append(f.tags[a.N], a.Tag)
+		}
+		if a.Run > acknowledged {
+			f.outcomes[a.ID] = a.Outcome
+		}
+	}
+	return f, nil
 }
 
 // queue takes up what is pending: what was never called before the rest, as what
