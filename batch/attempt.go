@@ -88,12 +88,10 @@ func (a *attempt) admit(ctx context.Context, previous *defender.Exchange) error 
 	in := a.intent
 	in.Number += a.number
 	began := time.Now()
-	var at time.Time
 	var id int64
 	var refused error
-	jumps, err := c.update(func(tx *checkpoint.Tx, now time.Time) (err error) {
-		at = now
-		id, refused, err = tx.Reserve(c.batch, in, c.opt.budget(c.key, a.kind), now)
+	at, err := c.update(func(tx *checkpoint.Tx, now moment) (err error) {
+		id, refused, err = tx.Reserve(c.batch, in, c.opt.budget(c.key, a.kind), now.Time)
 		return err
 	})
 	if err = cmp.Or(err, refused); err != nil {
@@ -101,8 +99,8 @@ func (a *attempt) admit(ctx context.Context, previous *defender.Exchange) error 
 	}
 	a.id = id
 	a.number++
-	now, seen := c.clock.Read()
-	if late := now.Sub(at) > sendWithin || time.Since(began) > sendWithin; late || seen != jumps {
+	now := c.clock.moment()
+	if late := now.Sub(at.Time) > sendWithin || time.Since(began) > sendWithin; late || now.jumps != at.jumps {
 		if err := a.drop(); err != nil {
 			return err
 		}
@@ -189,18 +187,15 @@ func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 	r.Attempt, a.id = a.id, 0
 	var e checkpoint.Event
 	var o *offset
-	jumps, err := c.update(func(tx *checkpoint.Tx, now time.Time) error {
-		// The exchange's times are of the clock that cannot be set; what counts is
-		// their distance from now, however long the writing has waited for its turn.
-		got := now.Add(-time.Since(r.x.Over))
-		sent := got.Add(-r.x.Over.Sub(r.x.At))
+	_, err := c.update(func(tx *checkpoint.Tx, now moment) error {
 		if !r.Date.IsZero() {
-			o = &offset{low: r.Date.Sub(got), high: r.Date.Add(time.Second).Sub(sent)}
-			if err := tx.ServerDate(c.key, r.Date, sent, got, now); err != nil {
+			sent, got := now.of(r.x.At), now.of(r.x.Over)
+			o = &offset{low: r.Date.Sub(got), high: r.Date.Add(time.Second).Sub(sent), jumps: now.jumps}
+			if err := tx.ServerDate(c.key, r.Date, sent, got, now.Time); err != nil {
 				return err
 			}
 		}
-		e = a.ended(r, got, now)
+		e = a.ended(r, now)
 		if task != nil {
 			e.Tasks = []checkpoint.TaskChange{*task}
 		}
@@ -211,7 +206,6 @@ func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 		return err
 	}
 	if o != nil {
-		o.jumps = jumps
 		c.offset.Store(o)
 	}
 	if e.Hold != nil {
@@ -220,14 +214,14 @@ func (a *attempt) over(r result, task *checkpoint.TaskChange) error {
 	return nil
 }
 
-// ended is the event of a request that was over at got.
-func (a *attempt) ended(r result, got, now time.Time) checkpoint.Event {
+// ended is the event of a request that is over.
+func (a *attempt) ended(r result, now moment) checkpoint.Event {
 	c := a.c
-	r.Over = got
+	r.Over = now.of(r.x.Over)
 	if r.x.Open {
 		r.Over = now.Add(c.opt.Timeout) // it may be on its way for as long again
 	}
-	e := checkpoint.Event{Kind: "outcome", At: now, Run: c.run, Outcome: []checkpoint.Outcome{r.Outcome}}
+	e := checkpoint.Event{Kind: "outcome", At: now.Time, Run: c.run, Outcome: []checkpoint.Outcome{r.Outcome}}
 	if r.hold > 0 {
 		// The disk has whole microseconds; the part that is cut off is not to be
 		// cut off the hold.

@@ -149,7 +149,9 @@ func (c *canceller) load() error {
 			c.tags[a.Device] = append(c.tags[a.Device], a.Tag)
 			delete(c.doubts, a.Device)
 			if a.Outcome == outcomeDied || a.Outcome == outcomeInDoubt {
-				c.doubts[a.Device] = a.Over.Add(c.opt.Timeout)
+				// As long as since it was, by the clock that the checkpoint is written by,
+				// and no longer than it can have effect.
+				c.doubts[a.Device] = time.Now().Add(min(a.Over.Add(c.opt.Timeout).Sub(c.clock.Now()), c.opt.Grace()+c.opt.Timeout))
 			}
 		}
 		return err

@@ -48,7 +48,7 @@ func (c *canceller) one(ctx, hard context.Context, t *checkpoint.Task) error {
 		if broken != nil {
 			return broken
 		}
-		until := c.clock.Now().Add(invisible)
+		until := time.Now().Add(invisible)
 		switch class := defender.ClassOf(err); {
 		case err == nil:
 			why = "it was taken for cancelled and is not"
@@ -57,17 +57,17 @@ func (c *canceller) one(ctx, hard context.Context, t *checkpoint.Task) error {
 		case class == defender.WrongDevice:
 			return &Stop{Why: "Defender answered for another action than the one that was named", Err: err, Code: CodeGuard}
 		case class == defender.InDoubt && !busy(err):
-			why, until = "no answer is known to its cancel calls", c.clock.Now().Add(c.opt.Timeout)
+			why, until = "no answer is known to its cancel calls", time.Now().Add(c.opt.Timeout)
 		case class == defender.Refused:
 			why = err.Error()
 		case class == defender.NotFound: // wrong at times, and for fresh actions
-			why, until = err.Error(), c.clock.Now().Add(5*time.Second<<calls)
+			why, until = err.Error(), time.Now().Add(5*time.Second<<calls)
 		default:
 			if err := c.pause(ctx, err, x, &tries); err != nil {
 				return err
 			}
 			if class == defender.InDoubt { // it may have been cancelled all the same
-				if final, err := c.follow(ctx, t, c.clock.Now()); final || err != nil {
+				if final, err := c.follow(ctx, t, time.Now()); final || err != nil {
 					return err
 				}
 			}
@@ -158,7 +158,8 @@ func (c *canceller) oursToo(t *checkpoint.Task, a defender.MachineAction) bool {
 	})
 }
 
-// follow reads an action until it is final, or until the time is up.
+// follow reads an action until it is final, or until the time is up, of the clock
+// that cannot be set.
 func (c *canceller) follow(ctx context.Context, t *checkpoint.Task, until time.Time) (final bool, err error) {
 	for n := 0; ; n++ {
 		a, err := c.get(ctx, t.Action.ID)
@@ -175,7 +176,7 @@ func (c *canceller) follow(ctx context.Context, t *checkpoint.Task, until time.T
 		case defender.ClassOf(err) != defender.NotFound: // a fresh one may not be there yet
 			return false, readStop(err)
 		}
-		left := until.Sub(c.clock.Now())
+		left := time.Until(until)
 		if left <= 0 {
 			return false, nil
 		}

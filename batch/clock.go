@@ -24,14 +24,22 @@ func drift(elapsed time.Duration) time.Duration {
 	return 50*time.Millisecond + elapsed/2000
 }
 
-// Now is the wall time.
-func (c *Clock) Now() time.Time {
-	now, _ := c.Read()
-	return now
+// moment is one reading of a clock.
+type moment struct {
+	time.Time           // of the wall
+	mono      time.Time // the same, of the clock that cannot be set
+	jumps     int       // that were seen until then
 }
 
-// Read is the wall time, and how often the clock was seen to jump until then.
-func (c *Clock) Read() (now time.Time, jumps int) {
+// of is the wall time of another moment of the clock that cannot be set, which
+// holds however long ago this one was read.
+func (m moment) of(t time.Time) time.Time { return m.Add(t.Sub(m.mono)) }
+
+// Now is the wall time.
+func (c *Clock) Now() time.Time { return c.moment().Time }
+
+// moment reads the clock.
+func (c *Clock) moment() moment {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// The system reads the two clocks one after the other, and a process can be
@@ -39,18 +47,21 @@ func (c *Clock) Read() (now time.Time, jumps int) {
 	for range 3 {
 		mono, wall := c.read()
 		if c.mono.IsZero() {
-			c.mono, c.wall = mono, wall
-			return wall, c.jumps
+			return c.keep(mono, wall)
 		}
 		elapsed := mono.Sub(c.mono)
 		if d := wall.Sub(c.wall) - elapsed; d.Abs() <= drift(elapsed) {
-			c.mono, c.wall = mono, wall
-			return wall, c.jumps
+			return c.keep(mono, wall)
 		}
 	}
-	c.mono, c.wall = c.read()
 	c.jumps++
-	return c.wall, c.jumps
+	return c.keep(c.read())
+}
+
+// keep is the reading that the next one is compared with.
+func (c *Clock) keep(mono, wall time.Time) moment {
+	c.mono, c.wall = mono, wall
+	return moment{wall, mono, c.jumps}
 }
 
 func (c *Clock) read() (mono, wall time.Time) {

@@ -383,7 +383,7 @@ func TestLateRebase(t *testing.T) {
 		}()
 		synctest.Wait()
 		c.turn(time.Hour)
-		if _, err := r.update(func(*checkpoint.Tx, time.Time) error { return nil }); err != nil || <-others != nil {
+		if _, err := r.update(func(*checkpoint.Tx, moment) error { return nil }); err != nil || <-others != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(45 * time.Second)

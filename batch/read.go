@@ -126,7 +126,8 @@ func (c *caller) slot(ctx context.Context, kind string) error {
 		if err := c.hours(ctx); err != nil {
 			return err
 		}
-		v, err := c.store.Judge(c.opt.budget(c.key, kind), c.clock.Now)
+		var now time.Time // of the judgement: the clock may be set behind it
+		v, err := c.store.Judge(c.opt.budget(c.key, kind), func() time.Time { now = c.clock.Now(); return now })
 		if err != nil {
 			return err
 		}
@@ -135,7 +136,7 @@ func (c *caller) slot(ctx context.Context, kind string) error {
 		}
 		d := time.Second
 		if !v.At.IsZero() {
-			d = v.At.Sub(c.clock.Now())
+			d = min(v.At.Sub(now), time.Minute) // or while it is slept
 		}
 		if err := wait(ctx, max(time.Millisecond, d)); err != nil {
 			return err

@@ -218,8 +218,8 @@ func (r *Runner) load(ctx context.Context) error {
 			return err
 		}
 		r.total = len(tasks)
-		now, jumps := r.clock.Read()
-		r.jumps = jumps
+		now := r.clock.moment()
+		r.jumps = now.jumps
 		var pending []*work
 		for _, t := range tasks {
 			r.counts[t.Status]++
@@ -230,9 +230,9 @@ func (r *Runner) load(ctx context.Context) error {
 				r.requestor = t.Action.Requestor
 			}
 			if t.NotBefore.After(now.Add(longestWait)) { // by a clock that was set since
-				t.NotBefore = now
+				t.NotBefore = now.Time
 			}
-			w := &work{Task: t, tags: before.tags[t.N], requests: before.requests[t.N], counted: t.Status, jumps: jumps, offset: before.offsets[t.N]}
+			w := &work{Task: t, tags: before.tags[t.N], requests: before.requests[t.N], counted: t.Status, jumps: now.jumps, offset: before.offsets[t.N]}
 			switch {
 			case t.Status == checkpoint.Pending:
 				pending = append(pending, w)

@@ -114,21 +114,19 @@ func (r *Runner) distrustFormer() {
 // update runs fn in a transaction at a moment of a clock that the history was
 // counted anew for, if it has jumped since something was written by it. The
 // clock is read within the transaction: what others write is older, and nothing
-// is written by a clock that nobody has looked at. The number of its jumps until
-// that moment comes back.
-func (c *caller) update(fn func(tx *checkpoint.Tx, now time.Time) error) (jumps int, err error) {
+// is written by a clock that nobody has looked at. That moment comes back.
+func (c *caller) update(fn func(tx *checkpoint.Tx, now moment) error) (now moment, err error) {
 	err = c.store.Update(func(tx *checkpoint.Tx) error {
-		var now time.Time
-		now, jumps = c.clock.Read()
-		if int64(jumps) != c.trusted.Load() {
-			if err := tx.Rebase(c.key, now); err != nil {
+		now = c.clock.moment()
+		if int64(now.jumps) != c.trusted.Load() {
+			if err := tx.Rebase(c.key, now.Time); err != nil {
 				return err
 			}
 		}
 		return fn(tx, now)
 	})
 	if err == nil {
-		c.trusted.Store(int64(jumps)) // an older one than is there costs one counting more
+		c.trusted.Store(int64(now.jumps)) // an older one than is there costs one counting more
 	}
-	return jumps, err
+	return now, err
 }

@@ -56,39 +56,37 @@ const remembered = 2 * time.Hour
 
 // Rebase counts a key's history as of now, because the clock can no longer be
 // trusted to say how long ago it was: it errs on the side of waiting. What was
-// still to come when the last stamp was made, the end of a hold or of a call
-// that was given up, stays as far away as it was then. What counts earlier by that
+// still to come, the end of a hold or of a call that was given up, stays as far
+// away as it was at the last stamp that can be trusted, and no further than it
+// ever was. What was over long before that stays so. What counts earlier by that
 // than its event says is noted, for Verify.
-func (tx *Tx) Rebase(key Key, now time.Time) error { return tx.rebase(key, now, 0) }
-
-// rebase is Rebase when the last stamp is already one of a clock that was set
-// forward by ahead microseconds: what was written before is older than it by as
-// much more.
-func (tx *Tx) rebase(key Key, now time.Time, ahead int64) error {
+func (tx *Tx) Rebase(key Key, now time.Time) error {
 	tx.s.trust(key)
 	tx.s.histories, tx.s.began = nil, now
-	var seen int64
-	err := tx.row("SELECT seen FROM clock WHERE quota_key = $1", key.String()).Scan(&seen)
+	last, old, err := tx.lastTrusted(key)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	// A stamp that the new clock has written lies after the last one of the old
-	// clock by as much as the clock has jumped, and a call can take effect for
-	// the grace of its run and no longer.
-	seen -= ahead
-	us, old := micros(now), max(0, seen-remembered.Microseconds())
+	us := micros(now)
+	ago := max(1, us-remembered.Microseconds())
 	for _, update := range []struct {
 		sql  string
 		args []any
 	}{
+		{"UPDATE attempt SET counted = $1 WHERE quota_key = $2 AND counted > $1 AND counted <= $3", []any{ago, key.String(), old}},
+		// A call can take effect for the grace of its run and no longer.
 		{`UPDATE attempt SET counted = $1 + CASE WHEN counted <= $2 THEN 0
 			WHEN counted - $2 < (SELECT r.grace FROM run r WHERE r.batch = attempt.batch AND r.id = attempt.run) THEN counted - $2
 			ELSE (SELECT r.grace FROM run r WHERE r.batch = attempt.batch AND r.id = attempt.run) END
-			WHERE quota_key = $3 AND counted > $4`, []any{us, seen, key.String(), old}},
-		{`UPDATE hold SET effective = $1 + effective - $2 WHERE effective > $2 AND quota_key = $3`, []any{us, seen, key.String()}},
+			WHERE quota_key = $3 AND counted > $4`, []any{us, last, key.String(), old}},
+		{"UPDATE hold SET effective = $1 WHERE effective > $1 AND effective <= $2 AND quota_key = $3", []any{us, last, key.String()}},
+		{`UPDATE hold SET effective = $1 + CASE
+			WHEN effective - $2 < until - (SELECT e.at FROM event e WHERE e.batch = hold.batch AND e.seq = hold.id) THEN effective - $2
+			ELSE until - (SELECT e.at FROM event e WHERE e.batch = hold.batch AND e.seq = hold.id) END
+			WHERE effective > $2 AND quota_key = $3`, []any{us, last, key.String()}},
 		// A run with open calls was alive now, and none is alive in the future.
 		{`UPDATE run SET alive = $1 WHERE alive > $1 OR EXISTS
 			(SELECT 1 FROM attempt a WHERE a.batch = run.batch AND a.run = run.id AND a.quota_key = $2 AND a.counted = 0)`,
@@ -105,6 +103,23 @@ func (tx *Tx) rebase(key Key, now time.Time, ahead int64) error {
 	return nil
 }
 
+// lastTrusted is the last stamp of a clock that was compared with the server's, and
+// what was counted before old is too old to matter by it: a clock that was set, and
+// has stamped a call before an answer was dated, is not taken for the one by which
+// the history was written. With no dated answer nothing is too old.
+func (tx *Tx) lastTrusted(key Key) (last, old int64, err error) {
+	if err := tx.row("SELECT seen FROM clock WHERE quota_key = $1", key.String()).Scan(&last); err != nil {
+		return 0, 0, err
+	}
+	var dated int64
+	err = tx.row("SELECT COALESCE(MAX(counted), 0) FROM attempt WHERE quota_key = $1 AND counted > 0 AND date <> 0", key.String()).Scan(&dated)
+	if dated > 0 {
+		last = min(last, dated)
+		old = max(0, last-remembered.Microseconds())
+	}
+	return last, old, err
+}
+
 // tolerance is by how much the offset of the clock may change unnoticed: a clock
 // that is slewed drifts by some seconds in a long run, and counting the history
 // anew for that would cost a window each time.
@@ -119,30 +134,27 @@ const tolerance = 2 * time.Second
 func (tx *Tx) ServerDate(key Key, date, sent, over, now time.Time) error {
 	// The Date has whole seconds and was made between sent and over.
 	low, high := date.Sub(over).Microseconds(), date.Add(time.Second).Sub(sent).Microseconds()
-	var seen, wasLow, wasHigh, known int64
-	err := tx.row("SELECT seen, low, high, known FROM clock WHERE quota_key = $1", key.String()).Scan(&seen, &wasLow, &wasHigh, &known)
+	var wasLow, wasHigh, known int64
+	err := tx.row("SELECT low, high, known FROM clock WHERE quota_key = $1", key.String()).Scan(&wasLow, &wasHigh, &known)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	anew, ahead := false, int64(0)
+	anew := false
 	switch slack := tolerance.Microseconds(); {
 	case known == 0:
 		// Nothing to compare with, and nothing to fear if this store has counted
 		// the history anew. Where a process before has met a jump, and ended
 		// before an answer came, the clock may have been set again since.
-		anew, ahead = !tx.s.sure[key.String()], max(0, seen-tx.s.last[key.String()])
+		anew = !tx.s.sure[key.String()]
 	case low > wasHigh+slack || high < wasLow-slack:
-		anew, ahead = true, max(0, wasHigh-low)
-		if seen < micros(sent)-ahead/2 { // the old clock's: the call of this answer left no stamp
-			ahead = 0
-		}
+		anew = true
 	case low <= wasHigh && high >= wasLow:
 		// Both are true. A slow answer says little, and must not make the
 		// next jump look possible.
 		low, high = max(low, wasLow), min(high, wasHigh)
 	}
 	if anew {
-		if err := tx.rebase(key, now, ahead); err != nil {
+		if err := tx.Rebase(key, now); err != nil {
 			return err
 		}
 	}

@@ -121,6 +121,42 @@ func TestServerDateTolerance(t *testing.T) {
 	}
 }
 
+// TestHoldIsNotStretched: time that has really passed is not taken for a clock that
+// was set forward, by which a hold would last longer.
+func TestHoldIsNotStretched(t *testing.T) {
+	const day = 86400.0
+	path := temp(t)
+	s := open(t, path)
+	batch, run := start(t, s, "list", "d1")
+	list := Budget{Key: key, Kind: "list", Windows: budget(9).Windows}
+	end := func(attempt int64, when float64, change func(*Event)) {
+		e := outcome(attempt, 0, "", when)
+		change(&e)
+		s.mustAppend(t, batch, e)
+	}
+	a := s.mustReserve(t, batch, run, 0, "", list, 0)
+	s.serverDate(t, 1, 17)
+	end(a, 1, func(e *Event) { e.Outcome[0].Date = at(18) })
+	for _, again := range []func(){
+		func() { // a jump, and a minute asked for by an answer without a date
+			a = s.mustReserve(t, batch, run, 0, "", list, day)
+			s.mustUpdate(t, func(tx *Tx) error { return tx.Rebase(key, at(day+1)) })
+			end(a, day+1, func(e *Event) { e.Hold = &HoldSet{key.String(), "*", at(day + 61), "429"} })
+		},
+		func() {
+			s.mustReserve(t, batch, run, 0, "", list, day+120)
+			s.serverDate(t, day+121, 17)
+		},
+	} {
+		s.Close()
+		s = open(t, path)
+		again()
+	}
+	if got := s.free(t, budget(2), day+121+60.1); got == 0 {
+		t.Errorf("free a minute later = 0; want some: the hold was one of a minute")
+	}
+}
+
 // TestRebaseKeepsWhatIsToCome: holds and given-up calls stay as far away, in
 // both directions, and a dead run's open call is not over because of a jump.
 func TestRebaseKeepsWhatIsToCome(t *testing.T) {
@@ -143,8 +179,8 @@ func TestRebaseKeepsWhatIsToCome(t *testing.T) {
 		}{
 			{"given up, within its window", budget(1), 30 + 60, 0},
 			{"given up, after its window", budget(1), 30 + 60.2, 1},
-			{"held", list, 49, 0},
-			{"no longer held", list, 50.1, 1},
+			{"held", list, 47.9, 0},
+			{"no longer held than was asked for", list, 48.1, 1},
 		} {
 			if got := s.free(t, tt.b, now+tt.after); got != tt.free {
 				t.Errorf("clock set by %v s: %s: free %v s later = %d; want %d", set, tt.why, tt.after, got, tt.free)

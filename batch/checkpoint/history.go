@@ -120,8 +120,8 @@ func (s *Store) wake(now time.Time) {
 	if s.began.IsZero() {
 		s.began = now
 	}
-	if !s.judged.IsZero() && now.Sub(s.judged) > silence {
-		s.woke = now
+	if s.woke.After(now) || !s.judged.IsZero() && now.Sub(s.judged) > silence {
+		s.woke = now // also if the clock that says so was set back since
 	}
 	s.judged = now
 }
