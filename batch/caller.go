@@ -24,6 +24,7 @@ type caller struct {
 	auth       auth
 	note       func(error) // told when a read meets an outage; may be nil
 	outages    outages
+	waited     atomic.Bool // for the hours, since the plan was last held to be good
 
 	held atomic.Int64 // until when the hold is that the log knows, nanoseconds
 

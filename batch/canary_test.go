@@ -59,7 +59,7 @@ func TestProtectedInDoubt(t *testing.T) {
 			if err != nil || end.counts[checkpoint.InDoubt] != 1 {
 				t.Fatalf("%s: first run: %v, %v; want the device in doubt", tc.reason, end.counts, err)
 			}
-			if w.req.Protect, err = ReadProtection([]string{protectFile(t, all[0])}); err != nil {
+			if w.req.Protect, err = ReadProtection([]string{protectFile(t, all[0])}, nil); err != nil {
 				t.Fatal(err)
 			}
 			end = w.run(all)

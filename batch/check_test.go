@@ -217,7 +217,7 @@ func TestNameFromInventory(t *testing.T) {
 // back: they must neither be sent nor lose what became of them.
 func TestHeldStaysWhatItWas(t *testing.T) {
 	id := device("it")
-	protect, err := ReadProtection([]string{protectFile(t, id)})
+	protect, err := ReadProtection([]string{protectFile(t, id)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

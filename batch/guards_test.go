@@ -162,7 +162,7 @@ func TestDigest(t *testing.T) {
 		change(&req)
 		return req
 	}
-	protect, err := ReadProtection([]string{protectFile(t, "lap-*")})
+	protect, err := ReadProtection([]string{protectFile(t, "lap-*")}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestDigest(t *testing.T) {
 // The audit has every guard of a plan and what it was set to.
 func TestDescribed(t *testing.T) {
 	file := protectFile(t, "srv-*\n# comment\ntag:tier0\n")
-	protect, err := ReadProtection([]string{file})
+	protect, err := ReadProtection([]string{file}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (o *Options) closed(now time.Time) (until time.Time, stop *Stop) {
 // closed says until when this run must not call; ok if it may. It ends the run
 // when there is nothing to wait for.
 func (r *Runner) closed(now time.Time) (until time.Time, ok bool) {
-	if len(r.ready)+len(r.later)+len(r.doubt) == 0 {
+	if r.left() == 0 {
 		return now, true // nothing is left to be called
 	}
 	// Once a second for as long as a day: what is known of it is not asked again.
@@ -50,23 +50,23 @@ func (r *Runner) closed(now time.Time) (until time.Time, ok bool) {
 	}
 	r.shutFrom, r.shutUntil = now, until
 	if until.IsZero() {
-		return until, !r.waited || r.stillJudged(now)
+		return until, r.stillJudged(now)
 	}
-	r.waited = true
+	r.waited.Store(true)
 	return until, false
 }
 
-// stillJudged says whether the inventory by which the plan was judged serves
-// after a wait for the hours, and ends the run where it does not: what was
-// protected meanwhile is to be heeded.
+// stillJudged says whether what the plan was judged by serves after a wait for the
+// hours, and ends the run where it does not: what was protected meanwhile is to be
+// heeded.
 func (r *Runner) stillJudged(now time.Time) bool {
-	r.waited = false
 	spent := r.opt.Limit > 0 && r.sentCalls >= r.opt.Limit // then nothing more is sent
-	if r.opt.Inventory.IsZero() || spent || now.Sub(r.opt.Inventory) <= InventoryLife {
+	if !r.waited.Swap(false) || spent {
 		return true
 	}
-	r.stop(&Stop{Why: "the hours were waited for", Err: ErrOldInventory, Code: CodeStopped, Hint: "the same command goes on by a fresh one"})
-	return false
+	stop := r.judged.outdated(now, true)
+	r.stop(stop)
+	return stop == nil
 }
 
 // untilOpen waits, before the first call of a run, for the hours.
@@ -98,6 +98,7 @@ func (c *caller) hours(ctx context.Context) error {
 		if until.IsZero() {
 			return nil
 		}
+		c.waited.Store(true)
 		if err := wait(ctx, min(time.Minute, until.Sub(now))); err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func (l *looked) of(w *work) (all []defender.MachineAction) {
 // The look may wait for a hold or an outage. Meanwhile it is told how it stands,
 // and looked whether the batch was closed.
 func (r *Runner) first(ctx context.Context) *Stop {
-	if len(r.ready)+len(r.later)+len(r.doubt) == 0 {
+	if r.left() == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -45,19 +44,8 @@ type Options struct {
 	Limit   int       // at most so many offboard calls in this run; 0: no limit
 	Canary  int       // take up only so many devices; 0: all
 
-	// Inventory is when the inventory was read by which the plan was judged; zero:
-	// none was. When hours have passed that were waited for, a run does not begin
-	// to send by one that is older than InventoryLife: it stops for ErrOldInventory.
-	Inventory time.Time
-
 	Seed int64 // of the jitter of back-off
 }
-
-// InventoryLife is how long an inventory serves after it was read.
-const InventoryLife = time.Hour
-
-// ErrOldInventory says that the plan is to be made anew by a fresh inventory.
-var ErrOldInventory = errors.New("the inventory has grown old")
 
 // Threshold is a number or a share of failures that stops a run.
 type Threshold struct {

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -40,13 +41,14 @@ func (p *Protection) described() []patternFile {
 	return p.files
 }
 
-// ReadProtection reads protect files. What is wrong with any of their lines is
-// in the error, all of it: a pattern that is left out protects nothing.
-func ReadProtection(files []string) (*Protection, error) {
+// ReadProtection reads protect files, of some what Spool has kept of them. What is
+// wrong with any of their lines is in the error, all of it: a pattern that is left
+// out protects nothing.
+func ReadProtection(files []string, spooled Spooled) (*Protection, error) {
 	p := &Protection{ids: map[string]pattern{}}
 	var wrong []error
 	for _, name := range files {
-		f, err := os.Open(name)
+		f, err := os.Open(cmp.Or(spooled[name], name))
 		if err != nil {
 			return nil, err
 		}

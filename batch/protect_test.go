@@ -91,7 +91,7 @@ func TestProtection(t *testing.T) {
 		{"a tag with a joiner in it", "tag:\U0001f469\u200d\U0001f4bb", "", &Device{Tags: []string{"\U0001f469\u200d\U0001f4bb"}}, yes},
 		{"one is open, and another one protects", "srv-0004.contoso.com\ntag:x\nsrv-*", "srv-0004", nil, yes},
 	} {
-		p, err := ReadProtection([]string{protectFile(t, "\r\n"+tc.pattern+"\r\n")})
+		p, err := ReadProtection([]string{protectFile(t, "\r\n"+tc.pattern+"\r\n")}, nil)
 		if err != nil {
 			t.Errorf("%s: ReadProtection(%q) = %v", tc.reason, tc.pattern, err)
 			continue
@@ -116,11 +116,11 @@ func TestProtectionWrong(t *testing.T) {
 		"srv-0004,keep", "Ger\xe4t", "lap-1", "srv-* # servers", "srv-1\tkeep", "tag:a\vtag:b",
 		"'d47fbcac0d737d0472e11432e0f43692293e8138", "d47fbcac0d737d0472e1 1432e0f43692293e8138", "d47fbcac0d737d0472e11432e0f43692293e8138 dc01",
 		".contoso.com", `CONTOSO\`}, "\n"))
-	_, err := ReadProtection([]string{path, path + ".missing"})
+	_, err := ReadProtection([]string{path, path + ".missing"}, nil)
 	if err == nil || !strings.Contains(err.Error(), "protect.txt.missing") {
 		t.Errorf("ReadProtection of a file that is not there = %v; want its name", err)
 	}
-	_, err = ReadProtection([]string{path})
+	_, err = ReadProtection([]string{path}, nil)
 	if err == nil {
 		t.Fatal("ReadProtection took wrong lines")
 	}
@@ -156,7 +156,7 @@ func TestProtectionUTF16(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := ReadProtection([]string{protectFile(t, text)})
+	p, err := ReadProtection([]string{protectFile(t, text)}, nil)
 	if err != nil || !covers(p, "srv-1") {
 		t.Errorf("ReadProtection of UTF-16 = %+v, %v; want srv-* to be read", p, err)
 	}
@@ -173,7 +173,7 @@ func TestProtectionFile(t *testing.T) {
 		{"encodings that are mixed", "Gerät\nGer\xe4t\n", `"Ger\xe4t" is not valid UTF-8: save the file as UTF-8`},
 	} {
 		path := protectFile(t, tc.text)
-		if _, err := ReadProtection([]string{protectFile(t, "srv-*"), path}); err == nil || !strings.HasSuffix(err.Error(), ": "+tc.want) || !strings.HasPrefix(err.Error(), path+":") {
+		if _, err := ReadProtection([]string{protectFile(t, "srv-*"), path}, nil); err == nil || !strings.HasSuffix(err.Error(), ": "+tc.want) || !strings.HasPrefix(err.Error(), path+":") {
 			t.Errorf("%s: ReadProtection = %v; want %s", tc.reason, err, tc.want)
 		}
 	}
@@ -182,7 +182,7 @@ func TestProtectionFile(t *testing.T) {
 // TestProtectionCR has the line ends of old Macintosh files: what is not refused is
 // read.
 func TestProtectionCR(t *testing.T) {
-	p, err := ReadProtection([]string{protectFile(t, "srv-1\rsrv-2\r")})
+	p, err := ReadProtection([]string{protectFile(t, "srv-1\rsrv-2\r")}, nil)
 	if err == nil && !(covers(p, "srv-1") && covers(p, "srv-2")) {
 		t.Errorf("ReadProtection = %+v; want both lines or a refusal", p.all)
 	}
@@ -191,7 +191,7 @@ func TestProtectionCR(t *testing.T) {
 // TestProtectionIdle names the patterns that match nothing, which may be misspelt.
 func TestProtectionIdle(t *testing.T) {
 	path := protectFile(t, "lap-*\nsvr-*\nos:windows*\ntag:x\n"+device("a")+"\n"+device("b"))
-	p, err := ReadProtection([]string{path})
+	p, err := ReadProtection([]string{path}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -150,7 +150,7 @@ func TestHeldBackAfterACall(t *testing.T) {
 // protecting protects what a text names.
 func protecting(t *testing.T, text string) *Protection {
 	t.Helper()
-	p, err := ReadProtection([]string{protectFile(t, text)})
+	p, err := ReadProtection([]string{protectFile(t, text)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ type Runner struct {
 	waitKind            string    // and of what kind it was
 	waitKept            bool      // it is in the chain
 	shutFrom, shutUntil time.Time // calling is not allowed in between
-	waited              bool      // for the hours, since it was last looked whether the plan still holds
+	judged              judgedBy
 	forecast            struct {
 		made  time.Time
 		at    time.Time
@@ -98,7 +98,9 @@ func (r *Runner) Run(ctx, hard context.Context) (stop *Stop) {
 	r.untilOpen(ctx)
 	if r.stopping == nil {
 		r.stop(r.first(ctx))
-		r.waited = true // perhaps: the look may have met closed hours
+	}
+	if r.left() > 0 { // the look may have been held for hours
+		r.stop(r.judged.outdated(r.clock.Now(), false))
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -132,6 +134,9 @@ func (r *Runner) Run(ctx, hard context.Context) (stop *Stop) {
 		timer.Stop()
 	}
 }
+
+// left is how many tasks this run has still to send or to look up.
+func (r *Runner) left() int { return len(r.ready) + len(r.later) + len(r.doubt) }
 
 // beatEvery is how often a run does what is due every few seconds.
 const beatEvery = 10 * time.Second
@@ -202,7 +207,7 @@ func (r *Runner) dispatch(ctx, hard context.Context) (wake time.Duration, more b
 		r.stop(&Stop{Why: "what is left is in flight or in doubt in batch " + strconv.Quote(blocked), Code: CodeStopped,
 			Hint: r.goesOn(blocked)})
 	}
-	more = len(r.ready)+len(r.later)+len(r.doubt) > 0
+	more = r.left() > 0
 	if more && r.waitFor == "" && r.flying == 0 && len(r.ready) == 0 {
 		till := slices.MinFunc(wakes, time.Time.Compare)
 		trouble := r.trouble.Load()

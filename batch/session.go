@@ -139,7 +139,7 @@ func (o *Open) Refresh(ctx context.Context, opt Options, note func(string)) erro
 // Start writes the plan that was agreed to and begins a run of it. how says how
 // it was agreed to.
 func (o *Open) Start(ctx context.Context, p *Plan, what, how string, opt Options, show func(Progress)) (*Runner, error) {
-	r := &Runner{caller: o.s.caller(&opt), show: show, name: o.name, sim: o.s.Simulated, keep: p.keep, counts: map[checkpoint.Status]int{}, rows: map[string]map[string]bool{},
+	r := &Runner{caller: o.s.caller(&opt), show: show, name: o.name, sim: o.s.Simulated, keep: p.keep, judged: p.judgedBy(), counts: map[checkpoint.Status]int{}, rows: map[string]map[string]bool{},
 		rng: rand.New(rand.NewPCG(uint64(opt.Seed), 0))}
 	now := o.s.Clock.Now()
 	settings, err := json.Marshal(p.described(&opt))

@@ -76,25 +76,51 @@ func TestCanaryCountsItsDoubts(t *testing.T) {
 	})
 }
 
-// TestFirstLookOverTheDay has the first look wait for a network until the hours are
-// over: when they come again the inventory of before serves no more.
+// TestFirstLookOverTheDay has the first look wait for a network until what the plan
+// was judged by serves no more: nothing is sent then, and the chain says why.
 func TestFirstLookOverTheDay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, simulator.Options{})
-		w.allow("08:00-06:00")
-		w.opt.Wait = true
-		time.Sleep(time.Until(time.Date(2000, 1, 2, 5, 55, 0, 0, time.UTC)))
-		w.opt.Inventory = time.Now()
-		back := time.Now().Add(10 * time.Minute)
-		w.wire.leaving = func(*http.Request) error {
-			if time.Now().Before(back) {
-				return gone
+	protect, err := ReadProtection([]string{protectFile(t, device("another"))}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		why   string
+		hours string
+		gone  time.Duration
+		req   Request
+		ended string
+	}{
+		{"over the day", "08:00-06:00", 10 * time.Minute, Request{Inventory: NewInventory(time.Time{}, nil)}, "the inventory is older than 1h0m0s: the plan is made anew"},
+		{"over a pause, in which protect files may grow", "06:20-06:00", 10 * time.Minute, Request{Protect: protect}, "the hours were waited for: the plan is made anew"},
+		{"over a pause that changes nothing", "06:20-06:00", 10 * time.Minute, Request{}, "done"},
+		{"at any hour", "", 2 * time.Hour, Request{Inventory: NewInventory(time.Time{}, nil)}, "the inventory is older than 1h0m0s: the plan is made anew"},
+		{"at any hour, by protect files alone", "", 2 * time.Hour, Request{Protect: protect}, "done"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, simulator.Options{})
+			if w.opt.Wait, w.opt.MaxOutage = true, 3*time.Hour; tt.hours != "" {
+				w.allow(tt.hours)
 			}
-			return nil
-		}
-		end := w.run(devices(3))
-		if end.stop == nil || !errors.Is(end.stop, ErrOldInventory) || end.counts[checkpoint.Pending] != 3 {
-			t.Errorf("run: %v, %v; want it to end for the inventory, with nothing sent", end.stop, end.counts)
-		}
-	})
+			time.Sleep(time.Until(time.Date(2000, 1, 2, 5, 55, 0, 0, time.UTC)))
+			if w.req = tt.req; w.req.Inventory != nil {
+				w.req.Inventory.At = time.Now()
+			}
+			w.req.Name = "list"
+			back := time.Now().Add(tt.gone)
+			w.wire.leaving = func(*http.Request) error {
+				if time.Now().Before(back) {
+					return gone
+				}
+				return nil
+			}
+			end, sent := w.run(devices(3)), 0
+			if tt.ended == "done" {
+				sent = 3
+			}
+			renewed := end.stop != nil && errors.Is(end.stop, ErrNewPlan)
+			if got := end.runs[len(end.runs)-1].Why; got != tt.ended || renewed != (sent == 0) || end.counts[checkpoint.Accepted] != sent {
+				t.Errorf("%s: it ended %q (%v) with %v; want %q, and %d accepted", tt.why, got, end.stop, end.counts, tt.ended, sent)
+			}
+		})
+	}
 }

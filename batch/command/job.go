@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -25,6 +23,7 @@ type job struct {
 	req      batch.Request
 	retry    []string
 	protect  []string
+	kept     batch.Spooled // of the protect files
 	simulate bool
 	faults   string
 	results  string
@@ -124,7 +123,10 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	if j.req.Comment, err = cleanComment(j.req.Comment); err != nil {
 		return err
 	}
-	if err := a.readProtection(j); err != nil {
+	if j.kept, err = j.spool(a, j.protect); err != nil {
+		return err
+	}
+	if err := j.readProtection(); err != nil {
 		return err
 	}
 	note := ""
@@ -144,34 +146,32 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	if err := j.placeResults(); err != nil {
 		return usage{err}
 	}
-	var remove func()
-	if j.spooled, remove, err = a.spool(j.files); err == nil {
-		j.cleanups = append(j.cleanups, remove)
-	}
+	j.spooled, err = j.spool(a, j.files)
 	return err
 }
 
-// areFiles says whether all of these can be read again, as pipes cannot.
-func areFiles(names []string) bool {
-	return !slices.ContainsFunc(names, func(name string) bool {
-		fi, err := os.Stat(name)
-		return err == nil && !fi.Mode().IsRegular()
-	})
-}
-
-func (a *app) readProtection(j *job) error {
+// readProtection reads the protect files as they are now. What came through a pipe
+// stays as it came.
+func (j *job) readProtection() (err error) {
 	if len(j.protect) == 0 {
 		return nil
 	}
-	return a.unlessStopped(func() (err error) {
-		if j.req.Protect, err = batch.ReadProtection(j.protect); err != nil {
-			return usage{fmt.Errorf("--protect: %w", err)}
-		}
-		return nil
-	})
+	if j.req.Protect, err = batch.ReadProtection(j.protect, j.kept); err != nil {
+		return usage{fmt.Errorf("--protect: %w", err)}
+	}
+	return nil
 }
 
-// spool keeps the lists that can be read only once.
+// spool keeps what can be read only once for as long as the job lasts.
+func (j *job) spool(a *app, files []string) (batch.Spooled, error) {
+	kept, remove, err := a.spool(files)
+	if err == nil {
+		j.cleanups = append(j.cleanups, remove)
+	}
+	return kept, err
+}
+
+// spool keeps the files that can be read only once.
 func (a *app) spool(files []string) (kept batch.Spooled, remove func(), err error) {
 	kept, remove, err = batch.Spool(a.Context, files, a.Stdin)
 	return kept, remove, asInterrupted(err)

@@ -222,17 +222,15 @@ func (a *app) planned(j *job, s *connected) (open *batch.Open, plan *batch.Plan,
 	if err != nil {
 		return open, nil, err
 	}
-	if areFiles(j.protect) { // they may have grown while a night was waited for
-		if err := a.readProtection(j); err != nil {
-			return open, nil, err
-		}
-		req.Protect = j.req.Protect
-	}
 	if !j.noInventory {
 		if req.Inventory, err = s.Inventory(a.Context, j.what(), opt, func(text string) { a.say("%s; trying again …", text) }); err != nil {
 			return open, nil, err
 		}
 	}
+	if err := j.readProtection(); err != nil { // a night may have been waited for
+		return open, nil, err
+	}
+	req.Protect = j.req.Protect
 	err = s.Store.View(a.Context, func(r checkpoint.Reader) (err error) {
 		req.Elsewhere, err = r.Elsewhere(s.Key.Cloud, s.Key.Tenant, open.Batch.ID)
 		return err

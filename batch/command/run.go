@@ -70,7 +70,7 @@ func restLeft(err error) error {
 }
 
 // stage plans, asks and works. again says that there is more to ask about: the
-// canary came back, or the inventory grew old while somebody thought.
+// canary came back, or what the plan was judged by may have changed.
 func (a *app) stage(j *job, s *connected) (again bool, err error) {
 	open, plan, how, err := a.agreed(j, s)
 	if open != nil {
@@ -84,18 +84,14 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 	case plan.Nothing():
 		return false, a.nothing(j, s, open, plan)
 	}
-	j.opt.Inventory = time.Time{}
-	if inv := plan.Request.Inventory; inv != nil {
-		j.opt.Inventory = inv.At
-		if s.Clock.Now().Sub(inv.At) > batch.InventoryLife {
-			return a.readAgain(), nil
-		}
+	if old := plan.Outdated(s.Clock.Now()); old != nil {
+		return a.planAgain(old), nil
 	}
 	j.opt.Canary = plan.CanaryLeft()
 	stop, err := a.work(j, s, open, plan, how)
 	switch {
-	case stop != nil && errors.Is(stop, batch.ErrOldInventory):
-		return !j.spent && a.readAgain(), nil
+	case stop != nil && errors.Is(stop, batch.ErrNewPlan):
+		return !j.spent && a.planAgain(stop), nil
 	case err != nil || stop != nil || j.opt.Canary == 0 || a.code != batch.CodeStopped:
 		return false, err
 	}
@@ -120,9 +116,10 @@ func (a *app) agreed(j *job, s *connected) (open *batch.Open, plan *batch.Plan, 
 	return open, plan, how, err
 }
 
-// readAgain has the plan made anew by a fresh inventory.
-func (a *app) readAgain() (again bool) {
-	a.say("The inventory is older than %v by now: it is read again.", batch.InventoryLife)
+// planAgain has the plan made anew, by a fresh inventory and the protect files as
+// they are then.
+func (a *app) planAgain(old *batch.Stop) (again bool) {
+	a.say("The plan is made again: %s.", old.Why)
 	return true
 }
 
@@ -174,7 +171,7 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 			Hint: "nothing that was answered is lost; make space and run the same command again"}, batch.CodeError
 	}
 	a.code, j.begun = code, true
-	if stop != nil && errors.Is(stop, batch.ErrOldInventory) { // the command goes on with another run
+	if stop != nil && errors.Is(stop, batch.ErrNewPlan) { // the command goes on with another run
 		_, err := a.writeResults(j, s, runner.BatchID())
 		return stop, err
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -150,6 +151,16 @@ func TestTellsWhileItTracks(t *testing.T) {
 	})
 }
 
+// protectFile is a protect file that is yet to be written.
+func protectFile(t *testing.T, dir string) (path string, write func(text string)) {
+	path = filepath.Join(dir, "protect.txt")
+	return path, func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestRestNotSent has a guard keep in the second stretch of hours what is left: that
 // is no run of which nothing was sent, nor one that had nothing to do, and its
 // results are written. What a protect file got meanwhile is heeded.
@@ -171,12 +182,7 @@ func TestRestNotSent(t *testing.T) {
 	} {
 		t.Run(tt.why, func(t *testing.T) {
 			dir := t.TempDir()
-			protect := filepath.Join(dir, "protect.txt")
-			write := func(text string) {
-				if err := os.WriteFile(protect, []byte(text), 0o600); err != nil {
-					t.Error(err)
-				}
-			}
+			protect, write := protectFile(t, dir)
 			write("nobody\n")
 			synctest.Test(t, func(t *testing.T) {
 				v := newVirtual(t, dir, 50, simulator.Options{PerMinute: 10, PerHour: 20}, "--per-minute", "10", "--per-hour", "20", "--between", "02:00-03:00",
@@ -207,26 +213,85 @@ func TestRestNotSent(t *testing.T) {
 	}
 }
 
-// TestProtectedWhileItWaits adds to a protect file while the first hours are waited
-// for, which is before anything was planned with the inventory.
+// TestProtectedWhileItWaits adds to a protect file while hours are waited for: the
+// device is not called in them.
 func TestProtectedWhileItWaits(t *testing.T) {
-	dir := t.TempDir()
-	protect := filepath.Join(dir, "protect.txt")
-	if err := os.WriteFile(protect, []byte("nobody\n"), 0o600); err != nil {
+	stretches := []string{"--between", "02:00-02:05", "--between", "05:00-05:05", "--between", "08:00-09:00"}
+	for _, tt := range []struct {
+		why  string
+		args []string
+		at   time.Duration
+		pipe bool // there is another protect file, which can be read only once
+		runs int
+	}{
+		{"before anything was planned with the inventory", []string{"--between", "22:00-23:00"}, 4 * time.Hour, false, 1},
+		{"without an inventory", append(stretches, "--no-inventory"), 4 * time.Hour, false, 3},
+		{"with one that is fresh", []string{"--between", "12:00-12:05", "--between", "12:35-13:30"}, 12*time.Hour + 20*time.Minute, false, 2},
+		{"beside a pipe", stretches, 4 * time.Hour, true, 3},
+	} {
+		t.Run(tt.why, func(t *testing.T) {
+			dir := t.TempDir()
+			protect, write := protectFile(t, dir)
+			nobody := fmt.Sprintf("%040x\n", 1)
+			write(nobody)
+			args := append([]string{"--per-minute", "2", "--timezone", "UTC", "--wait", "--protect", protect}, tt.args...)
+			if tt.pipe {
+				args = append(args, "--protect", piped(t, nobody))
+			}
+			synctest.Test(t, func(t *testing.T) {
+				v := newVirtual(t, dir, 20, simulator.Options{PerMinute: 2}, args...)
+				last := v.machines[19].ID
+				time.AfterFunc(tt.at, func() { write(nobody + last + "\n") })
+				v.run(t)
+				n := v.j.end.sum.Counts
+				if v.a.code != batch.CodeDone || n[checkpoint.Accepted] != 19 || n[checkpoint.Skipped] != 1 || v.sim.Books().Devices[last] != nil {
+					t.Errorf("code %d, %v; want all but the last accepted, and that one not called", v.a.code, n)
+				}
+				if got := v.runs(t); len(got) != tt.runs {
+					t.Errorf("runs %+v; want %d", got, tt.runs)
+				}
+			})
+		})
+	}
+}
+
+// piped is the name of a pipe from which a text comes.
+func piped(t *testing.T, text string) string {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("on Windows an open pipe has no name")
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	synctest.Test(t, func(t *testing.T) {
-		v := newVirtual(t, dir, 5, simulator.Options{}, "--between", "22:00-23:00", "--timezone", "UTC", "--wait", "--protect", protect)
-		time.AfterFunc(4*time.Hour, func() {
-			if err := os.WriteFile(protect, []byte("pc-*\n"), 0o600); err != nil {
-				t.Error(err)
-			}
-		})
-		err := v.a.run(v.j, []string{filepath.Join(v.dir, "list.csv")})
-		if code, _ := codeOf(err); code != batch.CodeUsage || len(v.sim.Books().Arrivals("offboard")) != 0 {
-			t.Errorf("%v, code %d, %d calls; want nothing to do, and no call", err, code, len(v.sim.Books().Arrivals("offboard")))
+	t.Cleanup(func() { r.Close() })
+	if _, err := w.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	return fmt.Sprintf("/dev/fd/%d", r.Fd())
+}
+
+// runs are those of the batch, as its checkpoint has them.
+func (v *virtual) runs(t *testing.T) (runs []checkpoint.Run) {
+	t.Helper()
+	store, err := v.a.openStore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	err = store.View(t.Context(), func(r checkpoint.Reader) error {
+		b, err := find(r, "list", "")
+		if err == nil {
+			runs, err = r.Runs(b.ID)
 		}
+		return err
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return runs
 }
 
 // TestAgreementCovers what was agreed to, and once a run of it has begun what is left
