@@ -165,7 +165,7 @@ func TestProtectionUTF16(t *testing.T) {
 // TestProtectionFile refuses files that would protect nothing.
 func TestProtectionFile(t *testing.T) {
 	for _, tc := range []struct{ reason, text, want string }{
-		{"an empty one", "", "the list is empty"},
+		{"an empty one", "", "has no pattern, and protects nothing"},
 		{"comments alone", "# srv-*\n\n", "has no pattern, and protects nothing"},
 		{"UTF-16 without a byte order mark", "s\x00r\x00v\x00\n\x00", "has NUL bytes: UTF-16 without a byte order mark, or no text at all"},
 		{"a workbook", "PK\x03\x04", "a workbook or an archive, not a CSV file"},

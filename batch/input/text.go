@@ -1,6 +1,7 @@
 package input
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 )
@@ -14,7 +15,10 @@ func Text(name string, r io.Reader) (text string, isUTF8 bool, err error) {
 	if err != nil {
 		return "", false, fmt.Errorf("%s: %w", name, err)
 	}
-	return string(all), d.guess == nil || d.guess.windows == nil, refuseFile(name, all)
+	if len(bytes.TrimSpace(all)) > 0 { // what an empty one is good for its reader knows
+		err = refuseFile(name, all)
+	}
+	return string(all), d.guess == nil || d.guess.windows == nil, err
 }
 
 // ID returns the device id that a text is. wrong says, in words, what a text is
