@@ -24,6 +24,15 @@ func DefaultPath(getenv func(string) string, home string) string {
 	return filepath.Join(dir, "mde-offboard", "checkpoint.db")
 }
 
+// Files are those of a checkpoint, whether they are there or not, but for the locks
+// of its batches.
+func Files(path string) []string {
+	if real, err := linked(path); err == nil {
+		path = real
+	}
+	return []string{path, path + "-wal", path + "-shm", headFile(path), path + "-lock"}
+}
+
 // patience is for how long another process may write before the wait for it is
 // an error. A plan is one transaction, so that a crash leaves the old one or the
 // new one, and with a million lines on a slow disk it takes minutes.

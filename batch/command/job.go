@@ -143,7 +143,7 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	if err := checkName(j.name); err != nil {
 		return usage{err}
 	}
-	if err := j.placeResults(); err != nil {
+	if err := j.placeResults(a); err != nil {
 		return usage{err}
 	}
 	j.spooled, err = j.spool(a, j.files)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/spf13/pflag"
 	"gopkg.in/natefinch/lumberjack.v2"
@@ -80,7 +81,8 @@ func (a *app) openLogAnyway(args []string) {
 	}
 }
 
-// logFlags are the flags of the log in a command line of which some others are wrong.
+// logFlags are the flags of the log in a command line of which some others are wrong;
+// without a file that is needed for something else.
 func (a *app) logFlags(args []string) globals {
 	probe := &app{Env: a.Env}
 	cmd, args, _ := probe.root().Find(args)
@@ -91,10 +93,18 @@ func (a *app) logFlags(args []string) globals {
 		flags.Set(f.Name, value)
 		return nil
 	})
-	for _, name := range []string{"log-format", "log-level", "log-file"} {
-		if value := a.Getenv(variable(name)); value != "" && !flags.Changed(name) {
+	for _, name := range append([]string{"log-format", "log-level", "log-file", "checkpoint"}, readBy...) {
+		if value := a.Getenv(variable(name)); value != "" && !flags.Changed(name) && !guarded[name] {
 			flags.Set(name, value)
 		}
+	}
+	// Behind a flag that is none, nobody knows what is its value and what is a list.
+	words := slices.Clone(args)
+	if i := slices.Index(words, "--log-file"); i >= 0 && i+1 < len(words) {
+		words = slices.Delete(words, i, i+2)
+	}
+	if probe.needed = probe.read(cmd, words); probe.writes("--log-file", probe.global.logFile) != nil {
+		probe.global.logFile = ""
 	}
 	return probe.global
 }

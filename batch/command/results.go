@@ -40,15 +40,12 @@ func (j *job) lists(args []string) (lists []string, note string, err error) {
 	case err != nil:
 		return nil, "", usage{err}
 	}
-	named := func(file string) bool {
-		return slices.ContainsFunc(args, func(arg string) bool { return filepath.Clean(arg) == file })
-	}
-	lists, left := leaveOutResults(files, named)
+	lists, left := leaveOutResults(files, args)
 	note = strings.Join(slices.DeleteFunc([]string{note, left}, func(s string) bool { return s == "" }), "; ")
 	switch {
 	case len(lists) > 0:
 		return lists, note, nil
-	case j.name != "" && !slices.ContainsFunc(files, named):
+	case j.name != "" && !slices.ContainsFunc(files, isNamed(args)):
 		return nil, "", usage{&noLists{note}}
 	}
 	return nil, "", usage{errors.New("there is no list: " + note)}
@@ -59,10 +56,18 @@ type noLists struct{ why string }
 
 func (e *noLists) Error() string { return "there is no list: " + e.why }
 
+// isNamed says of a file whether the arguments name it, and do not only match it.
+func isNamed(args []string) func(file string) bool {
+	return func(file string) bool {
+		return slices.ContainsFunc(args, func(arg string) bool { return filepath.Clean(arg) == file })
+	}
+}
+
 // leaveOutResults takes result CSVs out of several lists, and out of those that
-// were not named but matched.
-func leaveOutResults(files []string, named func(string) bool) (lists []string, note string) {
+// the arguments do not name but match.
+func leaveOutResults(files, args []string) (lists []string, note string) {
 	var out []string
+	named := isNamed(args)
 	for _, name := range files {
 		if resultsName.MatchString(name) && (len(files) > 1 || !named(name)) {
 			out = append(out, name)
@@ -88,7 +93,7 @@ func checkName(name string) error {
 
 // placeResults says where the result CSV goes: beside the list, but not into a
 // report folder, which would then hold a file that is none of its own.
-func (j *job) placeResults() error {
+func (j *job) placeResults(a *app) error {
 	dir := filepath.Dir(j.files[0])
 	if j.results == "" {
 		if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err == nil {
@@ -96,11 +101,8 @@ func (j *job) placeResults() error {
 		}
 		j.results = filepath.Join(dir, j.name+".results.csv")
 	}
-	there, err := os.Stat(j.results)
-	for _, name := range j.files {
-		if list, e := os.Stat(name); err == nil && e == nil && os.SameFile(list, there) {
-			return fmt.Errorf("the results would be written over the list %s: give another --results", name)
-		}
+	if err := a.writes("--results", j.results); err != nil {
+		return err
 	}
 	if j.planning {
 		return nil

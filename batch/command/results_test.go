@@ -73,7 +73,11 @@ func TestResultsAreNoLists(t *testing.T) {
 		if j.name = tt.batch; tt.results != "" {
 			j.results = in(tt.results)[0]
 		}
-		err := j.prepare(&app{}, tt.args)
+		a := &app{}
+		for _, list := range listsOf("run", tt.args) {
+			a.needed = append(a.needed, needed{"the list", list})
+		}
+		err := j.prepare(a, tt.args)
 		if tt.wrong != "" {
 			_, idle := errors.AsType[*noLists](err)
 			if err == nil || !strings.Contains(err.Error(), tt.wrong) || idle != tt.idle {

@@ -58,6 +58,7 @@ type app struct {
 	asked    bool // what is said now is what was asked for
 	above    above
 	given    map[string]string // the variables that have set flags, by the flags' names
+	needed   []needed          // the files that nothing else may be written to
 	zone     *time.Location    // of the times that people read; nil: the local one
 	// checks are what each command checks of its flags before it does anything
 	// else, by its name. The test of the README makes them too.
@@ -150,6 +151,9 @@ Then do it:                       mde-offboard run LIST.csv`,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			ignored, err := a.fromEnvironment(cmd.Flags())
 			if err != nil {
+				return err
+			}
+			if err := a.apart(cmd, args); err != nil {
 				return err
 			}
 			if err := a.openLog(); err != nil {
