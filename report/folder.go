@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"mde-offboard/batch/checkpoint"
 )
@@ -27,6 +28,7 @@ type Folder struct {
 	Files   []string // names, in the order of the manifest, then the manifest and its signature
 	Summary Summary  // of results.csv
 	Head    string   // of the batch's chain, which the manifest names
+	Left    []string // names of what could not be removed of earlier reports
 }
 
 // WriteFolder writes the report of a batch into a folder, which it makes if it
@@ -37,7 +39,8 @@ type Folder struct {
 // rehearsal, it writes nothing and returns a *NoReport.
 //
 // All of it is of one moment of the checkpoint. The manifest is taken away first
-// and written last, so a folder that has one is complete.
+// and written last, so a folder that has one is complete. What earlier reports have
+// left under other names goes before that, but for what another program holds open.
 func WriteFolder(ctx context.Context, s *checkpoint.Store, batch int64, dir string, opt FolderOptions) (Folder, error) {
 	f := Folder{Dir: dir}
 	err := s.View(ctx, func(r checkpoint.Reader) error {
@@ -86,7 +89,23 @@ func (f *Folder) write(ctx context.Context, r checkpoint.Reader, a *audit, opt F
 	}
 	f.Summary.Path = filepath.Join(f.Dir, f.Files[0])
 	f.Head = b.Head
+	if err := f.sweep(os.Remove); err != nil {
+		return err
+	}
 	return f.seal(m, opt.Key)
+}
+
+// sweep removes the files of earlier reports that no file of this one has replaced:
+// one of them was held open by another program, and the other was left beside it.
+func (f *Folder) sweep(remove func(path string) error) error {
+	entries, err := os.ReadDir(f.Dir)
+	for _, e := range entries {
+		stale := slices.Contains(reportFiles, untimed(e.Name())) && !slices.Contains(f.Files, e.Name())
+		if stale && remove(filepath.Join(f.Dir, e.Name())) != nil {
+			f.Left = append(f.Left, e.Name())
+		}
+	}
+	return err
 }
 
 // folderFile is a file of a report folder and what writes it.

@@ -74,7 +74,7 @@ func checkFolder(dir string) error {
 // customers' may have one name, and a rehearsal has that of what it rehearses. The
 // report of a rehearsal gives way.
 func checkOwner(dir string, b checkpoint.Batch) error {
-	raw, err := os.ReadFile(filepath.Join(dir, manifestName))
+	raw, err := readIn(dir, manifestName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -28,6 +28,7 @@ func TestForeignFolder(t *testing.T) {
 		{"list.results.csv", "a run's result, which is kept apart", false},
 		{".results.csv", "not a name that we give", false},
 		{"results.csv.bak", "somebody's", false},
+		{"results.csv" + string(filepath.Separator) + "mine.csv", "a folder of our name", false},
 		{".git" + string(filepath.Separator) + "results.csv", "a folder", false},
 	} {
 		dir := t.TempDir()

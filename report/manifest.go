@@ -94,9 +94,29 @@ func (c *counting) insides(name string) fileInsides {
 	return fileInsides{name, c.n, hex.EncodeToString(c.h.Sum(nil))}
 }
 
+// openIn opens a file of a report folder. Anything else in its place is a *Mismatch,
+// before it is opened: a pipe would wait for somebody to write.
+func openIn(dir, name string) (*os.File, error) {
+	path := filepath.Join(dir, name)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, &Mismatch{name, "it is no file"}
+	}
+	return os.Open(path)
+}
+
+// readIn reads a file of a report folder.
+func readIn(dir, name string) ([]byte, error) {
+	f, err := openIn(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
 // insidesOf reads what a file holds now.
 func insidesOf(dir, name string) (fileInsides, error) {
-	f, err := os.Open(filepath.Join(dir, name))
+	f, err := openIn(dir, name)
 	if err != nil {
 		return fileInsides{}, err
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -36,6 +35,10 @@ type Checked struct {
 	Since  int64 // how many events the checkpoint has beyond those
 	// Unmade says what of a folder that was remade could not be compared, and why.
 	Unmade []string
+	// Stale are files under names of a report that the manifest does not have: an
+	// earlier report may have left them, while another program held one open. They
+	// are not checked.
+	Stale []string
 }
 
 // verification is a folder that is checked.
@@ -48,18 +51,19 @@ type verification struct {
 }
 
 // VerifyFolder checks a report folder: that every file of a report is in its
-// manifest and as it was written, that nothing else is there, and that the
-// manifest and audit.json are about the same; with a key, that the manifest is
-// signed with it; with a checkpoint, that the chain which the manifest names is
-// the beginning of the batch's chain there and that its events give every file as
-// it is, whatever has happened since. A batch that the checkpoint does not have
-// is no mismatch: it may have been forgotten since. program is the version that
-// verifies. The first thing that does not fit comes back as a *Mismatch.
+// manifest and as it was written, that nothing else is there but what an earlier
+// report may have left, and that the manifest and audit.json are about the same;
+// with a key, that the manifest is signed with it; with a checkpoint, that the chain
+// which the manifest names is the beginning of the batch's chain there and that its
+// events give every file as it is, whatever has happened since. A batch that the
+// checkpoint does not have is no mismatch: it may have been forgotten since. program
+// is the version that verifies. The first thing that does not fit comes back as a
+// *Mismatch.
 //
 // Without a key or a checkpoint this proves that the folder is whole, not who
 // made it.
 func VerifyFolder(ctx context.Context, dir string, s *checkpoint.Store, key *Verifier, program string) (Checked, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, manifestName))
+	raw, err := readIn(dir, manifestName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Checked{}, &Mismatch{manifestName, "it is missing"}
 	}
@@ -93,7 +97,7 @@ func (v *verification) check(ctx context.Context, raw []byte, s *checkpoint.Stor
 }
 
 func checkSignature(dir string, raw []byte, key *Verifier) error {
-	sig, err := os.ReadFile(filepath.Join(dir, signatureName))
+	sig, err := readIn(dir, signatureName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &Mismatch{signatureName, "it is missing: the manifest is not signed"}
 	}
@@ -129,8 +133,14 @@ func (v *verification) checkFiles() error {
 		return err
 	}
 	for _, e := range entries {
-		if e.IsDir() || !slices.Contains(known, e.Name()) && !leftBehind(e.Name()) {
-			return &Mismatch{e.Name(), "it is not in the manifest"}
+		switch name := e.Name(); {
+		case e.IsDir():
+			return &Mismatch{name, "it is not in the manifest"}
+		case slices.Contains(known, name), leftBehind(name):
+		case slices.Contains(reportFiles, untimed(name)):
+			v.Stale = append(v.Stale, name)
+		default:
+			return &Mismatch{name, "it is not in the manifest"}
 		}
 	}
 	return nil
@@ -233,6 +243,9 @@ func (c Checked) Describe() string {
 		if c.Since > 0 {
 			b.WriteString("; it has gone on since, by " + plural(int(c.Since), "event"))
 		}
+	}
+	if len(c.Stale) > 0 {
+		b.WriteString("; not checked, as the manifest does not name it: " + enumerate(c.Stale) + ", which an earlier report may have left (delete it)")
 	}
 	return b.String()
 }

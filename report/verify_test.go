@@ -66,8 +66,8 @@ func TestVerifyFolderNames(t *testing.T) {
 			}
 			put(t, dir, filepath.Join(".DS_Store", "results.csv"), "MachineId\n")
 		}, ".DS_Store", "not in the manifest"},
-		{"an older result, that was held open then", func(t *testing.T, w *world, dir string) { put(t, dir, besideName("results.csv", t0), "MachineId\n") },
-			besideName("results.csv", t0), "not in the manifest"},
+		{"a manifest beside the manifest", func(t *testing.T, w *world, dir string) { put(t, dir, besideName(manifestName, t0), "{}") },
+			besideName(manifestName, t0), "not in the manifest"},
 		{"a manifest of another program", func(t *testing.T, w *world, dir string) { put(t, dir, manifestName, "{}") }, manifestName, "not one of"},
 		{"a path out of the folder", func(t *testing.T, w *world, dir string) {
 			put(t, dir, manifestName, strings.Replace(string(read(t, filepath.Join(dir, manifestName))), `"failed.csv"`, `"../failed.csv"`, 1))
@@ -158,6 +158,61 @@ func TestVerifyFolderNames(t *testing.T) {
 		if _, err := VerifyFolder(t.Context(), dir, w.s, nil, ""); !errors.As(err, &m) || m.File != tt.file || !strings.Contains(m.What, tt.what) {
 			t.Errorf("VerifyFolder after %s = %v; want %s: …%s…", tt.why, err, tt.file, tt.what)
 		}
+	}
+}
+
+// TestVerifyFolderNoFile: what stands in the place of a file and is none is named
+// as all that does not fit is.
+func TestVerifyFolderNoFile(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	dir := write(t, w, FolderOptions{})
+	for _, name := range append(slices.Clone(reportFiles), manifestName, signatureName) {
+		path := filepath.Join(dir, name)
+		was, _ := os.ReadFile(path)
+		if err := errors.Join(os.RemoveAll(path), os.Mkdir(path, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		var m *Mismatch
+		_, err := VerifyFolder(t.Context(), dir, w.s, nil, "")
+		if name == signatureName {
+			err = checkSignature(dir, nil, nil)
+		}
+		if !errors.As(err, &m) || *m != (Mismatch{name, "it is no file"}) {
+			t.Errorf("VerifyFolder with a folder in the place of %s = %v; want it named", name, err)
+		}
+		remove(t, dir, name)
+		put(t, dir, name, string(was))
+	}
+}
+
+// TestHeldOpen: what could not be replaced when a report was written is removed as
+// soon as it can be, and named until then.
+func TestHeldOpen(t *testing.T) {
+	w := newWorld(t)
+	small(w)
+	dir := write(t, w, FolderOptions{})
+	beside := besideName("results.csv", t0)
+	put(t, dir, beside, string(read(t, filepath.Join(dir, "results.csv"))))
+	remanifest(t, dir, func(m *manifest) { m.Files[0].Name = beside })
+	put(t, dir, "results.csv", "MachineId\n")
+	c, err := VerifyFolder(t.Context(), dir, w.s, nil, "")
+	if err != nil || !c.Remade || !slices.Equal(c.Stale, []string{"results.csv"}) || !strings.Contains(c.Describe(), "not checked, as the manifest does not name it: results.csv") {
+		t.Errorf("VerifyFolder beside a file that was held open = %+v, %v; want that one named, and all else checked", c, err)
+	}
+	f := Folder{Dir: dir, Files: []string{beside, "failed.csv", "pending.csv", auditName, pageName}}
+	if err := f.sweep(func(string) error { return errors.New("held open") }); err != nil || !slices.Equal(f.Left, []string{"results.csv"}) {
+		t.Errorf("a file that is still held open: left %q, %v; want it alone", f.Left, err)
+	}
+	folder, err := WriteFolder(t.Context(), w.s, w.batch, dir, FolderOptions{})
+	if err != nil || folder.Left != nil {
+		t.Fatalf("the next report = %+v, %v; want nothing left", folder, err)
+	}
+	if c, err := VerifyFolder(t.Context(), dir, w.s, nil, ""); err != nil || c.Stale != nil {
+		t.Errorf("VerifyFolder of the next report = %+v, %v; want that all fits", c, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, beside)); err == nil {
+		t.Errorf("%s is still there", beside)
 	}
 }
 

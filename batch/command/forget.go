@@ -83,6 +83,7 @@ func (a *app) forget(store *checkpoint.Store, b checkpoint.Batch, dir string) er
 	if err != nil {
 		return notReport(err)
 	}
+	a.sayLeft(folder)
 	err = a.stillNeeded(store.Forget(b.ID, time.Now()), b)
 	if err == nil {
 		a.say("Forgot      %sbatch %q of %s; its report is in %s", report.Mark(b.Simulated), b.Name, b.Created.Local().Format("2006-01-02"), folder.Dir)

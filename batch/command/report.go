@@ -72,8 +72,16 @@ func (a *app) report(t *telling, name string) error {
 		}
 		a.say("%-11s %s", label, filepath.Join(folder.Dir, file))
 	}
+	a.sayLeft(folder)
 	a.say("Chain       %s", folder.Head)
 	return nil
+}
+
+// sayLeft names what verify will not know in a report folder.
+func (a *app) sayLeft(folder report.Folder) {
+	for _, file := range folder.Left {
+		a.warn(filepath.Join(folder.Dir, file) + " is of an earlier report and cannot be removed, as where another program holds it open: delete it when it is free")
+	}
 }
 
 // notReport makes wrong usage of a folder that is something else.

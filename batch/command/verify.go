@@ -25,8 +25,9 @@ the checkpoint at hand, makes every file again from the chain as it was when the
 folder was written. The first thing that does not fit is named, and the code is 3.
 It is 3 too where something could not be compared: a page that another version
 wrote, what calls of other batches did to the quota that the checkpoint no longer
-has, or all of it where --checkpoint names one that lacks the batch. The user's own
-checkpoint may lack it: an auditor checks the folder alone, and the code is 0.
+has, a file that an earlier report has left there, or all of it where --checkpoint
+names one that lacks the batch. The user's own checkpoint may lack it: an auditor
+checks the folder alone, and the code is 0.
 
 In no chain are the clock by which the quota counts and a run's last sign of life:
 there verify finds only a call or a hold that counts from earlier than the clock
@@ -137,7 +138,7 @@ func (a *app) verifyFolder(dir, keyFile string, asJSON bool) error {
 	if err != nil {
 		return unfit(err)
 	}
-	if len(c.Unmade) > 0 || c.Unknown && a.namesCheckpoint() {
+	if len(c.Unmade)+len(c.Stale) > 0 || c.Unknown && a.namesCheckpoint() {
 		a.code = batch.CodeIncomplete
 	}
 	if asJSON {
