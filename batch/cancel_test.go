@@ -117,6 +117,9 @@ func TestCancel(t *testing.T) {
 			if task.Status != checkpoint.Accepted || task.Action.Status != "Cancelled" || task.Reason != reasonCancelled {
 				t.Errorf("device %s: %s, action %s, %q; want accepted, Cancelled, on request", device, task.Status, task.Action.Status, task.Reason)
 			}
+			if told := w.sim.Books().Devices[device].Comments; len(told) != 1 || !strings.HasPrefix(told[0], "wrong list [mdo-") {
+				t.Errorf("device %s: cancelled with %q; want the comment of the request, and a tag", device, told)
+			}
 		}
 
 		// A later run sends nothing, whatever it is given.

@@ -265,6 +265,8 @@ func (s *Server) cancelAction(c *call) answer {
 		return refuse(http.StatusBadRequest, "BadRequest", "An action in status "+status+" can not be cancelled", a.ID)
 	}
 	a.fixed, a.fixedAt, a.cancelBy, a.cancelFor = Cancelled, c.at, c.requestor, comment
-	s.books.device(a.MachineID).Cancelled++
+	book := s.books.device(a.MachineID)
+	book.Cancelled++
+	book.Comments = append(book.Comments, comment)
 	return s.sendAction(c, http.StatusOK, a)
 }

@@ -48,7 +48,8 @@ type DeviceBook struct {
 	Actions     []string `json:"actions"`     // ids of the actions that they made
 	MaxInFlight int      `json:"maxInFlight"` // most offboard calls at once, from arrival to the end of the answer
 	Cancelled   int      `json:"cancelled"`
-	Beside      int      `json:"beside"` // actions that were made while another one was open
+	Comments    []string `json:"comments,omitempty"` // of the calls that cancelled them
+	Beside      int      `json:"beside"`             // actions that were made while another one was open
 
 	inFlight int
 }
