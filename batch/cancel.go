@@ -29,6 +29,7 @@ type Cancelled struct {
 	Still     int               // actions that are open: it ended before it could cancel them
 	InDoubt   int               // devices of which nobody knows yet
 	Unsent    int               // devices that were not sent, or turned away each time
+	Withdrawn int               // such devices that a cancel of some has taken out of the batch
 	Open      bool              // the batch may be run
 	Head      string            // of the chain
 }
@@ -162,6 +163,10 @@ func (c *canceller) load() error {
 // for what could not be cancelled.
 func (c *canceller) work(ctx, hard context.Context) error {
 	for settled := false; ; {
+		now := c.clock.Now()
+		if err := c.store.Update(func(tx *checkpoint.Tx) error { return c.plan.withdraw(tx, c.run, now) }); err != nil {
+			return err
+		}
 		tasks, err := c.tasks()
 		if err != nil {
 			return err
@@ -348,6 +353,8 @@ func (c *canceller) account(tasks []checkpoint.Task) *Cancelled {
 			end.InDoubt++
 		case t.Status == checkpoint.Pending:
 			end.Unsent++
+		case t.Status == checkpoint.Skipped && t.Reason == withdrawnOnRequest:
+			end.Withdrawn++
 		case t.Status != checkpoint.Accepted:
 		case isCancelled(t.Action.Status):
 			end.Cancelled++

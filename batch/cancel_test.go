@@ -364,8 +364,8 @@ func TestCancelKilled(t *testing.T) {
 	}
 }
 
-// TestCancelOnly takes some devices back; the batch goes on with the others,
-// and leaves those alone.
+// TestCancelOnly takes some devices back, sent or not; the batch goes on with the
+// others and leaves those alone, whatever happens to its list, until --again.
 func TestCancelOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ids := devices(20)
@@ -379,15 +379,31 @@ func TestCancelOnly(t *testing.T) {
 			t.Errorf("a device that the batch does not have: %v; want it named, code 2", err)
 		}
 		end := w.cancel(t.Context(), ids[0], ids[1], ids[19])
-		if end.code != CodeDone || end.Cancelled.Cancelled != 2 || end.Unsent != 1 || !end.Cancelled.Open {
-			t.Errorf("Cancel() = %+v, code %d; want 2 cancelled, 1 unsent, the batch open", end.Cancelled, end.code)
+		if end.code != CodeDone || end.Cancelled.Cancelled != 2 || end.plan.Unsent != 1 || end.Withdrawn != 1 || end.Unsent != 0 || !end.Cancelled.Open {
+			t.Errorf("Cancel() = %+v, code %d; want 2 cancelled, 1 withdrawn, the batch open", end.Cancelled, end.code)
 		}
 		w.judgeCancelled(2)
+		if end := w.cancel(t.Context(), ids[0], ids[1], ids[19]); !end.plan.Nothing() {
+			t.Errorf("Cancel() again = %+v; want nothing to do", end.Cancelled)
+		}
 		w.opt.Limit = 0
-		run := w.run(ids)
-		w.judge(run, false)
-		if run.code != CodeDone || w.sim.Books().Actions() != len(ids) {
-			t.Errorf("run: code %d, %d actions; want the rest sent and nothing twice", run.code, w.sim.Books().Actions())
+		for _, list := range [][]string{ids, ids[:19], ids} {
+			run := w.run(list)
+			w.judge(run, false)
+			if got := w.tasks()[ids[19]]; got.Status != checkpoint.Skipped || !strings.HasPrefix(got.Reason, "withdrawn: ") {
+				t.Errorf("the device that was not sent: %s, %q; want it skipped, as withdrawn", got.Status, got.Reason)
+			}
+			if run.code != CodeDone || w.sim.Books().Actions() != len(ids)-1 {
+				t.Errorf("run of %d: code %d, %d actions; want the rest sent and nothing twice", len(list), run.code, w.sim.Books().Actions())
+			}
+		}
+		w.req.Again, w.opt.Again = true, true
+		if w.run(ids); posts(w.sim.Books(), ids[0]) != 2 || posts(w.sim.Books(), ids[19]) != 1 {
+			t.Errorf("run --again: %v; want those that were withdrawn called", w.sim.Books().Devices[ids[19]])
+		}
+		w.req.Again, w.opt.Again = false, false
+		if got := w.run(ids).plan; got.ToDo != 0 || len(got.Held) != 0 {
+			t.Errorf("run after --again: %d to do, %d kinds held back; want none withdrawn any more", got.ToDo, len(got.Held))
 		}
 	})
 }

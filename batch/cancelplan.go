@@ -38,10 +38,14 @@ type CancelPlan struct {
 
 // Nothing says whether there is nothing to cancel and nothing to prevent. A batch
 // that is not closed is closed even if nothing of it is open: its list may have
-// other lines by the next run.
+// other lines by the next run. One that a cancel of some has left held when it was
+// killed is opened again, even if that had done all else.
 func (p *CancelPlan) Nothing() bool {
-	closes := p.Request.Only == nil && (p.Batch.Closed == "" || Held(p.Batch.Closed))
-	return !closes && p.Open+p.InDoubt == 0 && p.Runner == nil
+	left, held := p.Open+p.InDoubt, Held(p.Batch.Closed)
+	if p.Request.Only != nil {
+		return left+p.Unsent == 0 && (!held || p.Runner != nil)
+	}
+	return left == 0 && p.Runner == nil && p.Batch.Closed != "" && !held
 }
 
 // Refused says why the plan must not be carried out, or nil.

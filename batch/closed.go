@@ -45,8 +45,10 @@ func (s *Session) close(p *CancelPlan, how string) error {
 		if why == "" || Held(why) {
 			why = s.closing(p, now)
 		}
-		_, err = tx.Append(b.ID, checkpoint.Event{Kind: closeKind, At: now, Note: how, Closed: &why})
-		return err
+		if _, err := tx.Append(b.ID, checkpoint.Event{Kind: closeKind, At: now, Note: how, Closed: &why}); err != nil {
+			return err
+		}
+		return p.withdraw(tx, 0, now)
 	})
 }
 

@@ -244,8 +244,11 @@ func (p *Plan) device(l *checkpoint.Line, old *checkpoint.Task, known bool) {
 		p.InDoubt++
 		p.remember('?', l.N)
 		l.Comment = old.Comment
-		if why := p.hold(l); why != "" {
+		switch why := p.holdOf(l, old); {
+		case why != "":
 			p.keep[l.N] = why
+		case old.Withdrawn > 0:
+			p.tasks = append(p.tasks, checkpoint.TaskChange{N: l.N, Withdrawn: ptr(int64(0))})
 		}
 		return
 	case status != checkpoint.Pending:
@@ -260,7 +263,7 @@ func (p *Plan) device(l *checkpoint.Line, old *checkpoint.Task, known bool) {
 		p.heldBack(l, why)
 		return
 	}
-	if why := p.hold(l); why != "" {
+	if why := p.holdOf(l, old); why != "" {
 		p.heldBack(l, why)
 		if again { // it stays what it was
 			l.Status, l.Reason, l.Comment = "", "", old.Comment
@@ -277,7 +280,7 @@ func (p *Plan) device(l *checkpoint.Line, old *checkpoint.Task, known bool) {
 	}
 	p.round.added = p.round.added || old.Position == 0 // new, or back
 	switch {
-	case again:
+	case again, old.Withdrawn > 0:
 		p.round.taken = true
 		p.reset(old)
 	case old.Action.ID != "": // of another batch, which held it back until now

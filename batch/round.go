@@ -36,7 +36,11 @@ func roundOf(b checkpoint.Batch, have []checkpoint.Task) (r round) {
 // has says that --again or --retry took a task up in this round and it was called
 // since. While the rest is pending, the same command goes on with that and does not
 // begin anew.
-func (r *round) has(t *checkpoint.Task) bool { return r.open && r.Again > 0 && t.Attempt > r.Again }
+func (r *round) has(t *checkpoint.Task) bool { return r.begunBefore(t.Attempt) }
+
+// begunBefore says whether --again or --retry took devices up before an event, in
+// the round that is still to be gone on with.
+func (r *round) begunBefore(event int64) bool { return r.open && r.Again > 0 && event > r.Again }
 
 // next begins a new round if the plan has added anything to what is to be done.
 func (r *round) next(b checkpoint.Batch) {

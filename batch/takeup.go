@@ -47,5 +47,5 @@ func (p *Plan) takeUp(t *checkpoint.Task) bool {
 // else may have had it offboarded since.
 func (p *Plan) reset(old *checkpoint.Task) {
 	p.tasks = append(p.tasks, checkpoint.TaskChange{N: old.N, Status: checkpoint.Pending, Reason: ptr(""), Attempts: ptr(0),
-		Tries404: ptr(0), NotBefore: ptr(time.Time{}), DoubtSince: ptr(time.Time{}), DoubtUntil: ptr(time.Time{}), Action: &checkpoint.Action{}, Taken: ptr(p.Batch.Events)})
+		Tries404: ptr(0), NotBefore: ptr(time.Time{}), DoubtSince: ptr(time.Time{}), DoubtUntil: ptr(time.Time{}), Action: &checkpoint.Action{}, Taken: ptr(p.Batch.Events), Withdrawn: ptr(int64(0))})
 }

@@ -94,6 +94,7 @@ func (w *work) apply(c checkpoint.TaskChange) {
 	set(&w.DoubtUntil, c.DoubtUntil)
 	set(&w.Action, c.Action)
 	set(&w.Taken, c.Taken)
+	set(&w.Withdrawn, c.Withdrawn)
 	if c.Status != "" {
 		w.Status = c.Status
 	}

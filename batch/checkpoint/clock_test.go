@@ -194,7 +194,7 @@ func TestRebaseKeepsWhatIsToCome(t *testing.T) {
 		}
 		// A checkpoint of before that was noted has it for right as it is.
 		path := s.Path()
-		if err := errors.Join(s.Close(), execIn(path, "ALTER TABLE clock DROP COLUMN set_back; DELETE FROM schema_version WHERE version = 4")); err != nil {
+		if err := errors.Join(s.Close(), execIn(path, "ALTER TABLE clock DROP COLUMN set_back; ALTER TABLE task DROP COLUMN withdrawn; DELETE FROM schema_version WHERE version >= 4")); err != nil {
 			t.Fatal(err)
 		}
 		open(t, path).mustVerify(t)

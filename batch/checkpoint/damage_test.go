@@ -336,7 +336,7 @@ func TestProjectionDoctored(t *testing.T) {
 		{"a call that counts from the beginning of time", "UPDATE attempt SET counted = 1 WHERE counted > 1"},
 		{"a hold that ends an hour earlier", "UPDATE hold SET effective = until - 3600000000"},
 		{"a hold that has no end", "UPDATE hold SET effective = 0"},
-		{"a row that comes from no event", "INSERT INTO task SELECT batch, 99, position, file, line, device, name, comment, extra, status, reason, attempts, tries404, not_before, doubt_until, doubt_since, attempt, action, action_type, action_status, action_requestor, action_created, action_updated, action_error, health, taken FROM task WHERE batch = 1 AND n = 1"},
+		{"a row that comes from no event", "INSERT INTO task SELECT batch, 99, position, file, line, device, name, comment, extra, status, reason, attempts, tries404, not_before, doubt_until, doubt_since, attempt, action, action_type, action_status, action_requestor, action_created, action_updated, action_error, health, taken, withdrawn FROM task WHERE batch = 1 AND n = 1"},
 	} {
 		if err := doctored(t, s, tt.sql); !isNamed(err) {
 			t.Errorf("%s: %v; want it named", tt.why, err)

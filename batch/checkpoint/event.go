@@ -96,6 +96,7 @@ type TaskChange struct {
 	Action     *Action    `json:"action,omitempty"`
 	Health     *string    `json:"health,omitempty"`
 	Taken      *int64     `json:"taken,omitempty"`
+	Withdrawn  *int64     `json:"withdrawn,omitempty"`
 }
 
 // Intent says that a request is about to leave. The number of its event in the

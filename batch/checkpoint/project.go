@@ -176,6 +176,9 @@ func (tx *Tx) projectTask(batch int64, c *TaskChange) error {
 	if c.Taken != nil {
 		add("taken", *c.Taken)
 	}
+	if c.Withdrawn != nil {
+		add("withdrawn", *c.Withdrawn)
+	}
 	if c.Health != nil {
 		add("health", *c.Health)
 	}

@@ -81,7 +81,7 @@ func (r Reader) Runs(batch int64) ([]Run, error) {
 
 const taskColumns = `t.batch, t.n, t.position, t.file, t.line, t.device, t.name, t.comment, t.extra, t.status, t.reason, t.attempts, t.tries404,
 	t.not_before, t.doubt_since, t.doubt_until, t.attempt, t.action, t.action_type, t.action_status, t.action_requestor, t.action_created,
-	t.action_updated, t.action_error, t.health, t.taken`
+	t.action_updated, t.action_error, t.health, t.taken, t.withdrawn`
 
 // taskScan collects where the columns of a task go.
 type taskScan struct {
@@ -93,7 +93,7 @@ type taskScan struct {
 func (s *taskScan) into() []any {
 	return []any{&s.Batch, &s.N, &s.Position, &s.File, &s.Line, &s.Device, &s.Name, &s.Comment, &s.extra, &s.Status, &s.Reason,
 		&s.Attempts, &s.Tries404, &s.notBefore, &s.doubtSince, &s.doubtUntil, &s.Attempt,
-		&s.Action.ID, &s.Action.Type, &s.Action.Status, &s.Action.Requestor, &s.Action.Created, &s.Action.Updated, &s.Action.Error, &s.Health, &s.Taken}
+		&s.Action.ID, &s.Action.Type, &s.Action.Status, &s.Action.Requestor, &s.Action.Created, &s.Action.Updated, &s.Action.Error, &s.Health, &s.Taken, &s.Withdrawn}
 }
 
 func (s *taskScan) task() (Task, error) {

@@ -111,6 +111,7 @@ type Task struct {
 	DoubtUntil         time.Time // last moment at which the last of them can take effect; zero: there is none
 	Attempt            int64     // the last one
 	Taken              int64     // the last event before it was taken up again: attempts up to it are of an earlier round
+	Withdrawn          int64     // the last event before a cancel of some named its device, which no run calls since; 0: none did
 	Action             Action
 	Health             string
 }

@@ -35,7 +35,8 @@ and cancels that too. A device that has carried its action out stays offboarded.
 The batch is closed: run sends nothing more of it, unless it is told --again.
 
 With --only LIST it does so for those devices, and the batch goes on without
-them. The same command goes on after any stop.`,
+them: those that are pending are skipped, and only run --again takes them up. The
+same command goes on after any stop.`,
 		Example: "  mde-offboard cancel decommission --comment \"Wrong list, INC-2077\"\n  mde-offboard cancel decommission --only keep.csv",
 		Args:    takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -177,7 +178,7 @@ func (a *app) showCancel(w *withdrawal, s *connected, p *batch.CancelPlan) {
 	a.row(p.Others, "asked for by others", "left alone")
 	unsent := "nothing more is sent"
 	if p.Request.Only != nil {
-		unsent = "nothing to cancel; take them out of the list, or run sends them"
+		unsent = "skipped, and not sent unless run is told --again"
 	}
 	a.row(p.Unsent, "pending", unsent)
 	if p.Open == 0 {
@@ -201,11 +202,7 @@ func (a *app) agreeCancel(w *withdrawal, s *connected, p *batch.CancelPlan) (how
 	case s.Simulated:
 		return "simulated, not asked", nil
 	}
-	n, what := p.Open, "to cancel "+count(p.Open, "action")
-	if n == 0 {
-		n = p.InDoubt + p.Unsent
-		what = "to close the batch, with " + count(n, "device") + " in doubt or pending,"
-	}
+	n, what := asked(p)
 	answer, err := a.ask(fmt.Sprintf("Type %d %s of tenant %s, anything else to leave: ", n, what, s.Key.Tenant))
 	switch {
 	case errors.Is(err, errNoTerminal):
@@ -214,6 +211,20 @@ func (a *app) agreeCancel(w *withdrawal, s *connected, p *batch.CancelPlan) (how
 		return "", &batch.Stop{Why: "not agreed to, nothing was cancelled", Code: batch.CodeUsage}
 	}
 	return fmt.Sprintf("typed %d", n), nil
+}
+
+// asked is what is to be typed to agree to a plan, and what that does.
+func asked(p *batch.CancelPlan) (n int, what string) {
+	n = p.InDoubt + p.Unsent
+	switch {
+	case p.Open > 0:
+		return p.Open, "to cancel " + count(p.Open, "action")
+	case p.Request.Only == nil:
+		return n, "to close the batch, with " + count(n, "device") + " in doubt or pending,"
+	case n == 0:
+		return n, "to open the batch again, of which nothing is left to cancel,"
+	}
+	return n, "to take " + count(n, "device") + " in doubt or pending out of the batch"
 }
 
 // withdraw carries the plan out and says what it has come to.
@@ -232,7 +243,7 @@ func (a *app) withdraw(w *withdrawal, s *connected, p *batch.CancelPlan, how str
 		a.code = end.Code()
 		a.tellCancelled(p, end)
 		w.end.more = []any{"cancelled", end.Cancelled, "late", len(end.Late), "left", len(end.Left), "open", end.Still,
-			"in-doubt", end.InDoubt, "pending", end.Unsent, "chain", end.Head}
+			"in-doubt", end.InDoubt, "pending", end.Unsent, "withdrawn", end.Withdrawn, "chain", end.Head}
 	}
 	if stop != nil {
 		a.code = stop.Code
@@ -271,6 +282,7 @@ func (a *app) tellCancelled(p *batch.CancelPlan, end *batch.Cancelled) {
 	}
 	a.row(end.InDoubt, "in doubt", "not known yet whether there is an action")
 	a.row(end.Unsent, "pending", "")
+	a.row(end.Withdrawn, "withdrawn", "not sent, and skipped from now on")
 	switch {
 	case !end.Open && p.Request.Only == nil:
 		a.say("The batch is closed: run sends nothing more of it, unless it is told --again.")

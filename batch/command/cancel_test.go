@@ -45,6 +45,26 @@ func TestCancelAgreement(t *testing.T) {
 	}
 }
 
+// TestCancelAsked has nobody agree to another thing than what is done.
+func TestCancelAsked(t *testing.T) {
+	only := batch.CancelRequest{Only: map[string]bool{"d": true}}
+	for _, tt := range []struct {
+		plan batch.CancelPlan
+		n    int
+		want string
+	}{
+		{batch.CancelPlan{Open: 2, Unsent: 3}, 2, "to cancel 2 actions"},
+		{batch.CancelPlan{InDoubt: 1, Unsent: 3}, 4, "to close the batch, with 4 devices in doubt or pending,"},
+		{batch.CancelPlan{Request: only, Open: 2, Unsent: 3}, 2, "to cancel 2 actions"},
+		{batch.CancelPlan{Request: only, InDoubt: 1, Unsent: 3}, 4, "to take 4 devices in doubt or pending out of the batch"},
+		{batch.CancelPlan{Request: only}, 0, "to open the batch again, of which nothing is left to cancel,"},
+	} {
+		if n, what := asked(&tt.plan); n != tt.n || what != tt.want {
+			t.Errorf("asked(%+v) = %d, %q; want %d, %q", tt.plan, n, what, tt.n, tt.want)
+		}
+	}
+}
+
 // TestCancelOnlyList takes nothing for a device that is none.
 func TestCancelOnlyList(t *testing.T) {
 	good := "734c09fc0de96b7be017de8cc70310a2c02bb05f"
