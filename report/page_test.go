@@ -390,6 +390,12 @@ func testHostile(t *testing.T, b *browser) {
 		if got := eval[[]string](p, `Array.from(document.querySelectorAll('#table tbody tr:not(.space) td'), td => [td.textContent.slice(0, 20), td.scrollHeight - td.clientHeight]).filter(x => x[1] > 3).map(x => x[0])`); len(got) > 0 {
 			t.Errorf("%s: texts leave their cells: %q", why, got)
 		}
+		for _, width := range []int{400, 320} {
+			p.open(pageOf(t, w), width)
+			if over := eval[int](p, overflow); over > 0 {
+				t.Errorf("%s: the page is %d px wider than a window of %d", why, over, width)
+			}
+		}
 		p.clean(why)
 	}
 }
