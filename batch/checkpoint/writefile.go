@@ -1,7 +1,9 @@
 package checkpoint
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,6 +27,10 @@ func WritePublic(path string, fill func(io.Writer) error) error {
 }
 
 func writeFile(path string, fill func(io.Writer) error, give func(*os.File) error) (err error) {
+	// Moving a file over a device would take it from everybody: as root, /dev/null.
+	if old, err := os.Stat(path); err == nil && !old.IsDir() && !old.Mode().IsRegular() {
+		return &fs.PathError{Op: "write", Path: path, Err: errors.New("it is a device or a pipe, and no file")}
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err

@@ -69,8 +69,17 @@ func TestWritesOverNothing(t *testing.T) {
 			}
 		}
 	}
+	// By a link: as root a mistake would cost the machine its /dev/null.
+	if err := os.Symlink(os.DevNull, "null"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if f, err := os.Lstat("null"); err != nil || f.Mode().Type() != os.ModeSymlink {
+			t.Errorf("the link to a device is %v (%v); want it as it was", f, err)
+		}
+	}()
 	for _, args := range []string{
-		"run list.csv --log-file " + os.DevNull + " --metrics-file " + os.DevNull, // where nothing is lost
+		"run list.csv --log-file null --metrics-file null", // where nothing is lost
 		"run list.csv --log-file x.log --metrics-file x.prom --results x.csv --checkpoint x.db",
 		"resolve - --output -",
 	} {
