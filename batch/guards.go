@@ -82,34 +82,62 @@ func CanaryOver(n int) string {
 	return fmt.Sprintf("first %d are over: look at how they went. The next run goes on with the rest", n)
 }
 
+// Target is whose devices an order is about, and where it is given.
+type Target struct {
+	Key  checkpoint.Key
+	Host string
+}
+
+// Target is that of this session's plans. Of simulators each rehearsal has one with
+// another port, and all are the same: a host would make each plan another one.
+func (s *Session) Target() Target {
+	if s.Simulated {
+		return Target{Key: s.Key}
+	}
+	return Target{s.Key, s.Host}
+}
+
 // Digest names exactly this plan for this target: run --plan compares it. Its
 // first half names the order: target, list and settings. The second names what
 // that comes to now: what becomes of each line.
-func (p *Plan) Digest(key checkpoint.Key, host string) string {
+func (p *Plan) Digest(to Target) string {
 	h := sha256.New()
 	h.Write(p.todo.Sum(nil))
 	if p.changes.sum != nil {
 		h.Write(p.changes.sum.Sum(nil))
 	}
-	return p.order(key, host) + hex.EncodeToString(h.Sum(nil))[:halfDigest]
+	return p.order(to) + hex.EncodeToString(h.Sum(nil))[:halfDigest]
 }
 
 const halfDigest = 12 // characters
 
-func (p *Plan) order(key checkpoint.Key, host string) string {
+func (p *Plan) order(to Target) string {
 	h, req := sha256.New(), &p.Request
 	var protect []string
 	if req.Protect != nil {
 		protect = req.Protect.all
 	}
 	// None of these can fail to be written as JSON.
-	json.NewEncoder(h).Encode([]any{key, host, req.Name, req.Comment, req.Again, req.Retry, req.SkipInvalid, req.MaxDevices, req.MaxPercent,
+	json.NewEncoder(h).Encode([]any{to.Key, to.Host, req.Name, req.Comment, req.Again, req.Retry, req.SkipInvalid, req.MaxDevices, req.MaxPercent,
 		req.RecentlySeen, protect, req.Canary, req.Settings, req.Inventory != nil, p.ListDigest, p.Columns})
 	return hex.EncodeToString(h.Sum(nil))[:halfDigest]
 }
 
 // GoesOn says whether this is what is left of a plan that was agreed to by its
 // digest: the order is the same, and nothing is to be done that was not then.
-func (p *Plan) GoesOn(agreed string, key checkpoint.Key, host string) bool {
-	return len(agreed) == 2*halfDigest && strings.HasPrefix(agreed, p.order(key, host)) && p.anew == 0
+func (p *Plan) GoesOn(agreed string, to Target) bool {
+	return p.ordered(agreed, to) && p.anew == 0
+}
+
+// ordered says whether an agreed plan was of the same order.
+func (p *Plan) ordered(agreed string, to Target) bool {
+	return len(agreed) == 2*halfDigest && strings.HasPrefix(agreed, p.order(to))
+}
+
+// Differs says in what this plan is another one than the one agreed to.
+func (p *Plan) Differs(agreed string, to Target) string {
+	if p.ordered(agreed, to) {
+		return "target, list and flags are those of that plan; what is to be done with its devices has changed since"
+	}
+	return "the target, the list or a flag is another than that plan's"
 }

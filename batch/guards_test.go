@@ -156,7 +156,7 @@ func TestDigest(t *testing.T) {
 	}
 	base := Request{Name: "list", RecentlySeen: 24 * time.Hour, Inventory: seen(noon.Add(-time.Hour))}
 	key := checkpoint.Key{Cloud: "c", Tenant: "t", Application: "a"}
-	want := planOf(t, text, checkpoint.Batch{}, nil, base).Digest(key, "host")
+	want := planOf(t, text, checkpoint.Batch{}, nil, base).Digest(Target{key, "host"})
 	with := func(change func(*Request)) Request {
 		req := base
 		change(&req)
@@ -196,7 +196,7 @@ func TestDigest(t *testing.T) {
 		{"a setting of the run", text, checkpoint.Batch{}, with(func(r *Request) { r.Settings = "02:00-03:00" }), key, "host", false},
 		{"--skip-invalid", text, checkpoint.Batch{}, with(func(r *Request) { r.SkipInvalid = true }), key, "host", false},
 	} {
-		if got := planOf(t, tc.text, tc.batch, nil, tc.req).Digest(tc.key, tc.host); (got == want) != tc.same {
+		if got := planOf(t, tc.text, tc.batch, nil, tc.req).Digest(Target{tc.key, tc.host}); (got == want) != tc.same {
 			t.Errorf("%s has changed: digest %s, before %s; want the same: %v", tc.reason, got, want, tc.same)
 		}
 	}
@@ -204,7 +204,7 @@ func TestDigest(t *testing.T) {
 	for _, status := range []checkpoint.Status{checkpoint.Pending, checkpoint.InDoubt, checkpoint.Accepted} {
 		for i := range ids[1:] {
 			have := []checkpoint.Task{{N: int64(i + 1), Position: int64(i + 2), File: "list.csv", Line: i + 3, Device: ids[i+1], Comment: "retired", Status: status, Action: checkpoint.Action{ID: "a"}}}
-			got, which := planOf(t, text, checkpoint.Batch{ID: 1}, have, base).Digest(key, "host"), fmt.Sprint(i, status)
+			got, which := planOf(t, text, checkpoint.Batch{ID: 1}, have, base).Digest(Target{key, "host"}), fmt.Sprint(i, status)
 			if other, same := seenBy[got]; same {
 				t.Errorf("device %s and device %s give the same digest", which, other)
 			}

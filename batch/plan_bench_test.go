@@ -134,7 +134,7 @@ func planLong(b *testing.B, path string, n int) uint64 {
 	if p.ToDo != n {
 		b.Fatalf("plan of %d devices; want %d", p.ToDo, n)
 	}
-	if p.Digest(checkpoint.Key{}, "") == "" {
+	if p.Digest(Target{}) == "" {
 		b.Fatal("no digest")
 	}
 	return max(m.peak, held())

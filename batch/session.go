@@ -158,7 +158,7 @@ func (o *Open) Start(ctx context.Context, p *Plan, what, how string, opt Options
 				return err
 			}
 		}
-		if err := p.write(tx, r.batch, now, string(settings), p.Digest(o.s.Key, o.s.Host)); err != nil {
+		if err := p.write(tx, r.batch, now, string(settings), p.Digest(o.s.Target())); err != nil {
 			return err
 		}
 		r.run, err = tx.Append(r.batch, e)
@@ -370,7 +370,7 @@ func (o *Open) Write(p *Plan, opt Options) error {
 		return err
 	}
 	return o.s.Store.Update(func(tx *checkpoint.Tx) error {
-		return p.write(tx, o.Batch.ID, o.s.Clock.Now(), string(settings), p.Digest(o.s.Key, o.s.Host))
+		return p.write(tx, o.Batch.ID, o.s.Clock.Now(), string(settings), p.Digest(o.s.Target()))
 	})
 }
 

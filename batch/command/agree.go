@@ -35,11 +35,11 @@ func (a *app) width() int {
 
 // agree has the plan agreed to, and says how it was.
 func (a *app) agree(j *job, s *connected, p *batch.Plan) (how string, err error) {
-	digest := p.Digest(s.Key, s.Host)
+	digest := p.Digest(s.Target())
 	switch {
 	case j.digest != "" && j.digest != digest && !a.goesOn(j, s, p):
 		return "", &batch.Stop{Why: fmt.Sprintf("the plan is %s, not %s as was agreed", digest, j.digest), Code: batch.CodeUsage,
-			Hint: "the list, the settings or what was done since has changed; look at the plan again. Nothing was sent"}
+			Hint: p.Differs(j.digest, s.Target()) + "; look at the plan again. Nothing was sent"}
 	case j.digest != "":
 		return agreedPlan + j.digest, nil
 	case j.yes:
@@ -78,7 +78,7 @@ func (j *job) covered(s *connected, p *batch.Plan) bool {
 	if g.how == "" || g.canary != (p.CanaryLeft() > 0) {
 		return false
 	}
-	return p.Digest(s.Key, s.Host) == g.plan || j.begun && p.GoesOn(g.plan, s.Key, s.Host)
+	return p.Digest(s.Target()) == g.plan || j.begun && p.GoesOn(g.plan, s.Target())
 }
 
 // agreedPlan begins how a plan was agreed to by its digest.
@@ -87,7 +87,7 @@ const agreedPlan = "plan "
 // goesOn says whether the plan is what a run has left that was agreed to by the
 // same digest.
 func (a *app) goesOn(j *job, s *connected, p *batch.Plan) bool {
-	if p.Batch.ID == 0 || !p.GoesOn(j.digest, s.Key, s.Host) {
+	if p.Batch.ID == 0 || !p.GoesOn(j.digest, s.Target()) {
 		return false
 	}
 	var runs []checkpoint.Run

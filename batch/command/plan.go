@@ -80,7 +80,7 @@ func (a *app) plan(j *job, args []string) error {
 func (a *app) printPlan(j *job, s *connected, plan *batch.Plan) {
 	a.showPlan(j, s, plan)
 	a.say("Plan        %s", digestOf(s, plan))
-	if s.targeted() && plan.Refused() == nil && !j.fresh {
+	if s.targeted() && plan.Refused() == nil {
 		a.say("            to run exactly this, give run --plan %s", digestOf(s, plan))
 	}
 }
@@ -90,7 +90,7 @@ func digestOf(s *connected, p *batch.Plan) string {
 	if !s.targeted() {
 		return "no digest: without a login the target is not known"
 	}
-	return p.Digest(s.Key, s.Host)
+	return p.Digest(s.Target())
 }
 
 // targeted says whether it is known whose devices the plan is about. Whether

@@ -44,7 +44,7 @@ func TestPlanDigest(t *testing.T) {
 		{"a slower rate", []string{"--per-minute", "5"}},
 	} {
 		out, err := r.command(append([]string{"run", "list.csv", "--plan", first.Digest}, tc.args...)...).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "as was agreed") {
+		if err == nil || !strings.Contains(string(out), "as was agreed\nhint: the target, the list or a flag is another than that plan's; ") {
 			t.Errorf("%s: run ended with %v; want it refused\n%s", tc.reason, err, out)
 		}
 	}
@@ -61,6 +61,25 @@ func TestPlanDigest(t *testing.T) {
 	if done.Digest == first.Digest || done.New || done.ToDo != 0 || done.Done["accepted"] != 7 {
 		t.Errorf("afterwards: digest %s, new %v, to do %d, done %v; want another digest and 7 accepted", done.Digest, done.New, done.ToDo, done.Done)
 	}
+}
+
+// TestPlanDigestOfARehearsal: each rehearsal has a simulator of its own, and the plan
+// of one is that of the next. What is refused is refused for what has changed.
+func TestPlanDigestOfARehearsal(t *testing.T) {
+	r := newRig(t)
+	r.list("list.csv", 7)
+	rehearse := func(what string, wantCode int, says string, more ...string) {
+		t.Helper()
+		code, out := exit(t, r.command(append([]string{"run", "--simulate", "list.csv"}, more...)...))
+		want(t, what, code, out, wantCode, says)
+	}
+	digest := r.planOf(t, "--simulate", "list.csv").Digest
+	rehearse("with fresh books", batch.CodeDone, "7 accepted", "--plan", digest)
+	kept := []string{"--checkpoint", filepath.Join(r.dir, "kept.db")}
+	rehearse("with other flags", batch.CodeStopped, "2 accepted", append(kept, "--limit", "2")...)
+	rehearse("what was done since", batch.CodeUsage, "hint: target, list and flags are those of that plan; what is to be done with its devices has changed since; ", append(kept, "--plan", digest)...)
+	digest = r.planOf(t, append(kept, "--simulate", "list.csv")...).Digest
+	rehearse("with the books of the one before", batch.CodeDone, "7 accepted", append(kept, "--plan", digest)...)
 }
 
 // TestPlanDigestGoesOn runs a plan in parts, each by the same command, as a

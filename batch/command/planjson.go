@@ -111,7 +111,7 @@ func (a *app) writePlan(j *job, s *connected, p *batch.Plan) error {
 		out.Refused = &refusedJSON{Why: stop.Why, Hint: stop.Hint}
 	}
 	if s.targeted() {
-		out.Digest = p.Digest(s.Key, s.Host)
+		out.Digest = p.Digest(s.Target())
 	}
 	enc := json.NewEncoder(a.Stdout)
 	enc.SetIndent("", "  ")

@@ -317,7 +317,7 @@ func TestAgreementCovers(t *testing.T) {
 	}
 	s := &connected{}
 	shown, later := plan(time.Hour), plan(48*time.Hour)
-	j := &job{agreed: agreement{how: "typed 1", plan: shown.Digest(s.Key, s.Host)}}
+	j := &job{agreed: agreement{how: "typed 1", plan: shown.Digest(s.Target())}}
 	if !j.covered(s, shown) || j.covered(s, later) {
 		t.Errorf("the plan that was shown is covered: %v, one with another device: %v; want the first alone", j.covered(s, shown), j.covered(s, later))
 	}
