@@ -257,6 +257,18 @@ func rehearsed(t *testing.T, program, dir string, args []string) string {
 	return ""
 }
 
+// TestReadmeInstall: the command that installs the program makes a file that Windows
+// starts, of the name that the other commands have.
+func TestReadmeInstall(t *testing.T) {
+	_, install, _ := strings.Cut(readme(t), "To install the program itself: `go build ")
+	args, _, _ := strings.Cut(install, "`")
+	cmd := exec.Command("go", append([]string{"build", "-n"}, strings.Fields(args)...)...)
+	cmd.Dir, cmd.Env = filepath.Join("..", ".."), append(os.Environ(), "GOOS=windows", "GOARCH=amd64")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "/a.out.exe mde-offboard.exe\n") {
+		t.Errorf("go build %s: %v\n%s; want mde-offboard.exe", args, err, out[max(0, len(out)-500):])
+	}
+}
+
 // TestReadmeReader holds the reader of the README to what it is for: it finds
 // commands wherever they stand.
 func TestReadmeReader(t *testing.T) {
