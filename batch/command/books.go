@@ -30,8 +30,16 @@ func find(r checkpoint.Reader, name, tenant string) (checkpoint.Batch, error) {
 }
 
 func (a *app) noBatch(name string) error {
-	return usage{hinted{fmt.Errorf("batch %q: %w", name, checkpoint.ErrNoBatch), a.command("status") + " lists the batches"}}
+	hint := a.command("status") + " lists the batches"
+	if !a.hasCheckpoint() {
+		hint = "there are none yet: " + firstBatch
+	}
+	return usage{hinted{fmt.Errorf("batch %q: %w", name, checkpoint.ErrNoBatch), hint}}
 }
+
+// firstBatch is how there comes to be one. A rehearsal whose books end with it
+// makes none.
+const firstBatch = "mde-offboard run LIST begins one; run --simulate LIST --checkpoint FILE rehearses one that is kept"
 
 // known says that no batch is called so before anybody has to sign in for it.
 // Which tenant it must be of shows only then: any will do here.

@@ -115,16 +115,17 @@ func TestNoSuchBatch(t *testing.T) {
 		a := testApp(t)
 		a.Home = t.TempDir()
 		a.global.checkpoint = filepath.Join(a.Home, "checkpoint.db")
-		look := func(why string) {
+		look := func(why, leads string) {
 			t.Helper()
 			root := a.root()
 			root.SetArgs([]string{command, "nosuch", "--checkpoint", filepath.Join(a.Home, "checkpoint.db")})
 			err := root.ExecuteContext(t.Context())
-			if !errors.Is(err, checkpoint.ErrNoBatch) || codeIn(err) != batch.CodeUsage {
-				t.Errorf("%s nosuch: %v; want no such batch, code 2 (%s)", command, err, why)
+			_, hint := codeOf(err)
+			if !errors.Is(err, checkpoint.ErrNoBatch) || codeIn(err) != batch.CodeUsage || !strings.Contains(hint, leads) {
+				t.Errorf("%s nosuch: %v, hint %q; want no such batch, code 2, %s (%s)", command, err, hint, leads, why)
 			}
 		}
-		look("no checkpoint")
+		look("no checkpoint", "there are none yet: mde-offboard run LIST begins one")
 		if a.hasCheckpoint() {
 			t.Errorf("%s nosuch has made a checkpoint", command)
 		}
@@ -134,7 +135,7 @@ func TestNoSuchBatch(t *testing.T) {
 		}
 		past(t, store, "another", checkpoint.Pending, time.Now())
 		store.Close()
-		look("another batch")
+		look("another batch", "lists the batches")
 	}
 }
 

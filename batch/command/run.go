@@ -49,6 +49,9 @@ func (a *app) run(j *job, args []string) error {
 	if err == nil && j.track && (a.code == batch.CodeDone || a.code == batch.CodeIncomplete) {
 		err = a.trackOn(j, s)
 	}
+	if err == nil && j.fresh {
+		a.say("Nothing of this rehearsal is kept but its results: for status and report give it --checkpoint FILE.")
+	}
 	a.retire(j, s)
 	return err
 }

@@ -47,7 +47,7 @@ func (a *app) statusOfAll(asJSON bool) error {
 		if asJSON {
 			return a.printJSON([]report.BatchStatus{})
 		}
-		a.say("No batches yet. mde-offboard run --simulate LIST rehearses one.")
+		a.say("No batches yet: " + firstBatch + ".")
 		return nil
 	}
 	store, err := a.openStore()
