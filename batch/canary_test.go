@@ -185,6 +185,7 @@ func TestCanaryOfEachRound(t *testing.T) {
 func TestCanaryNotes(t *testing.T) {
 	have := []checkpoint.Task{{N: 1, Position: 1, Device: device("device 0"), Status: checkpoint.Accepted, Attempt: 5},
 		{N: 2, Position: 2, Device: device("device 1"), Status: checkpoint.Pending}}
+	more := append([]checkpoint.Task{{N: 3, Position: 3, Device: device("device 2"), Status: checkpoint.Accepted, Attempt: 6}}, have...)
 	for _, tc := range []struct {
 		reason string
 		have   []checkpoint.Task
@@ -193,7 +194,8 @@ func TestCanaryNotes(t *testing.T) {
 	}{
 		{"it does", nil, 1, ""},
 		{"there is none", have, 0, ""},
-		{"it is over", have, 1, "--canary 1 is over: 1 device answered for, and nobody is asked again"},
+		{"it is over", have, 1, "--canary 1 is over: 1 device answered for, and the rest is not held up"},
+		{"it is long over", more, 1, "--canary 1 is over: 1 device answered for, and the rest is not held up"},
 		{"it is all there is", nil, 2, "--canary 2 has nothing to hold up: no more than that are to be sent"},
 	} {
 		p := planOf(t, listOf(devices(2)), checkpoint.Batch{ID: 1}, tc.have, Request{Canary: tc.canary})

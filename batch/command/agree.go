@@ -177,7 +177,7 @@ func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Bat
 	if sum.Counts[checkpoint.Accepted] > 0 && !j.track && !j.opt.NoReads && !j.simulate { // whose Defender ends with the run
 		a.say("To follow it: %s", a.command("track", j.name))
 	}
-	if (code == batch.CodeStopped || code == batch.CodeGuard) && b.Closed == "" && !j.fresh {
+	if (code == batch.CodeStopped || code == batch.CodeGuard) && b.Closed == "" && !j.fresh && !j.on {
 		a.say("The same command goes on.")
 	}
 	a.sayResults(j.results, sum)

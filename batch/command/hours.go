@@ -187,7 +187,7 @@ func (h *hours) inNight(now, last, end time.Time, wait bool) string {
 // --wait they are waited for here, so that the plan is one of that time.
 func (a *app) readingHours(j *job, s *connected, b *batch.Open) (batch.Options, error) {
 	opt := j.opt
-	asked := !j.yes && j.digest == "" && !s.Simulated
+	asked := !j.agreedAhead() && !s.Simulated
 	if opt.Allowed == nil {
 		return opt, nil
 	}

@@ -43,6 +43,7 @@ type job struct {
 	agreed   agreement
 	spent    bool // --limit is used up
 	begun    bool // a run of this execution has ended
+	on       bool // its canary is over, and this execution goes on with the rest
 }
 
 func (j *job) addFlags(f *pflag.FlagSet) {
@@ -149,6 +150,9 @@ func (j *job) prepare(a *app, args []string) (err error) {
 	j.spooled, err = j.spool(a, j.files)
 	return err
 }
+
+// agreedAhead says whether the command line agrees, so that nobody is asked.
+func (j *job) agreedAhead() bool { return j.yes || j.digest != "" }
 
 // readProtection reads the protect files as they are now. What came through a pipe
 // stays as it came.

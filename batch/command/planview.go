@@ -44,9 +44,20 @@ func (a *app) showPlan(j *job, s *connected, p *batch.Plan) {
 	a.row(p.Gone, "no longer in the list", "sent before, stays in the result")
 	a.row(p.Recomment, "another comment", "")
 	if n := p.CanaryLeft(); n > 0 {
-		a.say("Canary      the first %d, then it is asked again", n)
+		a.say("Canary      the first %d%s", n, j.afterCanary(s.Simulated))
 	}
 	a.forecast(j, s, p)
+}
+
+// afterCanary is what comes when the first devices are over.
+func (j *job) afterCanary(simulated bool) string {
+	switch {
+	case j.agreedAhead():
+		return "; the next run goes on with the rest"
+	case simulated:
+		return "; a rehearsal goes on without asking"
+	}
+	return ", then it is asked again"
 }
 
 // sayRehearsal says before all else that what comes is a rehearsal, if it is one.

@@ -75,6 +75,7 @@ func restLeft(err error) error {
 // stage plans, asks and works. again says that there is more to ask about: the
 // canary came back, or what the plan was judged by may have changed.
 func (a *app) stage(j *job, s *connected) (again bool, err error) {
+	j.on = false
 	open, plan, how, err := a.agreed(j, s)
 	if open != nil {
 		defer open.Close()
@@ -95,11 +96,12 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 	switch {
 	case stop != nil && errors.Is(stop, batch.ErrNewPlan):
 		return !j.spent && a.planAgain(stop), nil
-	case err != nil || stop != nil || j.opt.Canary == 0 || a.code != batch.CodeStopped:
+	case err != nil || !j.on:
 		return false, err
 	}
 	j.agreed = agreement{} // that was about the canary
-	return a.canaryBack(j), nil
+	a.say("The first %d are over. This is what is left:", j.opt.Canary)
+	return true, nil
 }
 
 // agreed plans, shows the plan, and has it agreed to, if there is something to do.
@@ -126,14 +128,13 @@ func (a *app) planAgain(old *batch.Stop) (again bool) {
 	return true
 }
 
-// canaryBack says whether somebody can be asked to go on; else the next run will.
-func (a *app) canaryBack(j *job) bool {
-	if j.yes || j.digest != "" || j.spent {
-		a.tellStop(&j.end, &batch.Stop{Why: "the " + batch.CanaryOver(j.opt.Canary), Code: batch.CodeStopped, Asked: true})
-		return false
+// canaryBack is why a run of the canary ends here: nobody can be asked to go on, and
+// the next run will. It is nil where this execution goes on.
+func (j *job) canaryBack() *batch.Stop {
+	if j.on = !j.agreedAhead() && !j.spent; j.on {
+		return nil
 	}
-	a.say("The first %d are over. This is what is left:", j.opt.Canary)
-	return true
+	return &batch.Stop{Why: "the " + batch.CanaryOver(j.opt.Canary), Code: batch.CodeStopped, Asked: true}
 }
 
 // tellStop says why a run ended, and keeps it for those who are not there.
@@ -177,6 +178,9 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 	if stop != nil && errors.Is(stop, batch.ErrNewPlan) { // the command goes on with another run
 		_, err := a.writeResults(j, s, runner.BatchID())
 		return stop, err
+	}
+	if stop == nil && code == batch.CodeStopped && j.opt.Canary > 0 {
+		stop = j.canaryBack()
 	}
 	if stop != nil {
 		a.tellStop(&j.end, stop)
