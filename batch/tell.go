@@ -32,14 +32,14 @@ func (r *Runner) doneAt() (at time.Time, why string, night int) {
 		return time.Time{}, "", 0
 	}
 	if time.Since(r.forecast.made) > 5*time.Second {
-		at, why, err := r.store.Forecast(r.opt.budget(r.key, CallOffboard), r.clock.Now, left, 0, r.opt.Allowed)
+		f, err := r.store.Forecast(r.opt.budget(r.key, CallOffboard), r.clock.Now, left, time.Time{}, r.opt.Allowed)
 		if err != nil {
 			return time.Time{}, "", 0
 		}
 		if r.opt.Night != nil {
-			night = r.opt.Night(r.clock.Now(), at)
+			night = r.opt.Night(r.clock.Now(), f.Last)
 		}
-		r.forecast.made, r.forecast.at, r.forecast.why, r.forecast.night = time.Now(), at, why, night
+		r.forecast.made, r.forecast.at, r.forecast.why, r.forecast.night = time.Now(), f.Last, f.Why, night
 	}
 	return r.forecast.at, r.forecast.why, r.forecast.night
 }

@@ -2,12 +2,14 @@ package checkpoint
 
 import (
 	"time"
+
+	"mde-offboard/batch/quota"
 )
 
-// Forecast says when the last of n calls of a budget will go if each goes as
-// early as it may and takes as long as rtt, and what holds it up; allowed is as
-// in quota.History.Forecast.
-func (s *Store) Forecast(b Budget, now func() time.Time, n int, rtt time.Duration, allowed func(time.Time) time.Time) (last time.Time, why string, err error) {
+// Forecast says how n calls of a budget will go if each goes as early as it may,
+// and how many of them before end; end and allowed are as in
+// quota.History.Forecast.
+func (s *Store) Forecast(b Budget, now func() time.Time, n int, end time.Time, allowed func(time.Time) time.Time) (f quota.Forecast, err error) {
 	err = s.Update(func(tx *Tx) error {
 		at := now()
 		h, err := tx.history(b, at)
@@ -18,8 +20,8 @@ func (s *Store) Forecast(b Budget, now func() time.Time, n int, rtt time.Duratio
 		if err != nil {
 			return err
 		}
-		last, why = h.Forecast(at, tx.windows(b), hold, n, rtt, allowed)
+		f = h.Forecast(at, tx.windows(b), hold, n, end, allowed)
 		return nil
 	})
-	return last, why, err
+	return f, err
 }

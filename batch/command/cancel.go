@@ -185,12 +185,8 @@ func (a *app) showCancel(w *withdrawal, s *connected, p *batch.CancelPlan) {
 		return
 	}
 	b := checkpoint.Budget{Key: s.Key, Kind: batch.CallCancel, Shared: w.opt.SharedBudget, Windows: w.opt.Windows}
-	if last, why, err := s.Store.Forecast(b, s.Clock.Now, p.Open, 0, nil); err == nil {
-		when := "at once"
-		if d := last.Sub(s.Clock.Now()); d > time.Second {
-			when = fmt.Sprintf("by %s, in %s (%s)", clockTime(last), short(d), why)
-		}
-		a.say("Calls       %d, the last one %s", p.Open, when)
+	if f, err := s.Store.Forecast(b, s.Clock.Now, p.Open, time.Time{}, nil); err == nil {
+		a.say("Calls       %d, the last one %s", p.Open, a.lastGoes(f, s.Clock.Now()))
 	}
 }
 

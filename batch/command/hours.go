@@ -165,20 +165,34 @@ func ordinal(n int) string {
 }
 
 // inNight is what a forecast adds where hours are set: in which of them the
-// batch will be done, and whether this run gets there.
-func (h *hours) inNight(now, last, end time.Time, wait bool) string {
-	var s string
-	if !h.parsed.Always() {
-		n := h.night(now, last)
-		s = fmt.Sprintf(", in the %s of the allowed hours (%s, %s)", ordinal(n), strings.Join(h.between, "; "), h.parsed.Zone())
-		if n > 1 && !wait {
-			s += "; run the same command again in each"
-		}
+// batch will be done.
+func (h *hours) inNight(n int) string {
+	if h.parsed.Always() {
+		return ""
 	}
-	if !end.IsZero() && last.After(end) {
-		s += fmt.Sprintf("; this run ends at %s", end.Format("Mon 2006-01-02 15:04"))
+	s := fmt.Sprintf(", in the %s of the allowed hours (%s, %s)", ordinal(n), strings.Join(h.between, "; "), h.parsed.Zone())
+	if n > 1 && !h.wait {
+		s += "; run the same command again in each"
 	}
 	return s
+}
+
+// span is when a run begins to call that is started now, or outside of the hours,
+// where it does not wait for them, the one to be started when they open; and until
+// when, zero: that has no end.
+func (h *hours) span(now time.Time, opt *batch.Options) (from, until time.Time) {
+	from, until = now, opt.Until
+	if h.parsed.Always() || h.wait {
+		return from, until
+	}
+	if open := opt.Allowed(now); open.After(now) {
+		from = open
+		until, _ = h.endsAt(from) // which apply has tried
+	}
+	if closes := h.parsed.Closes(from); !closes.IsZero() && (until.IsZero() || closes.Before(until)) {
+		until = closes
+	}
+	return from, until
 }
 
 // readingHours are the settings to read with before a plan is shown. Somebody

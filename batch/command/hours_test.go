@@ -88,30 +88,24 @@ func TestHoursAllowed(t *testing.T) {
 	}
 }
 
-func TestInNight(t *testing.T) {
+func TestNight(t *testing.T) {
 	tests := []struct {
-		reason         string
-		now, last, end string
-		want           string
+		reason    string
+		now, last string
+		want      int
 	}{
-		{"tonight, seen at noon", "2026-11-21T12:00:00Z", "2026-11-21T23:00:00Z", "", "in the 1st of"},
-		{"tonight, seen at night", "2026-11-21T22:30:00Z", "2026-11-21T23:00:00Z", "", "in the 1st of"},
-		{"the third night", "2026-11-21T12:00:00Z", "2026-11-23T23:00:00Z", "", "in the 3rd of"},
-		{"the moment at which the second night opens", "2026-11-21T22:30:20Z", "2026-11-22T21:00:00Z", "", "in the 2nd of"},
-		{"more than one night without --wait", "2026-11-21T12:00:00Z", "2026-11-23T23:00:00Z", "", "run the same command again in each"},
-		{"longer than the run", "2026-11-21T22:30:00Z", "2026-11-21T23:45:00Z", "2026-11-21T23:00:00Z", "this run ends at Sat 2026-11-21 23:00"},
+		{"tonight, seen at noon", "2026-11-21T12:00:00Z", "2026-11-21T23:00:00Z", 1},
+		{"tonight, seen at night", "2026-11-21T22:30:00Z", "2026-11-21T23:00:00Z", 1},
+		{"the third night", "2026-11-21T12:00:00Z", "2026-11-23T23:00:00Z", 3},
+		{"the moment at which the second night opens", "2026-11-21T22:30:20Z", "2026-11-22T21:00:00Z", 2},
 	}
 	for _, tt := range tests {
 		h := hours{between: []string{"22:00-06:00"}, timezone: "Europe/Madrid"}
 		if err := h.apply(at(t, tt.now), &batch.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		var end time.Time
-		if tt.end != "" {
-			end = at(t, tt.end)
-		}
-		if got := h.inNight(at(t, tt.now), at(t, tt.last), end, false); !strings.Contains(got, tt.want) {
-			t.Errorf("%s: inNight(%s, %s) = %q; want %q in it", tt.reason, tt.now, tt.last, got, tt.want)
+		if got := h.night(at(t, tt.now), at(t, tt.last)); got != tt.want {
+			t.Errorf("%s: night(%s, %s) = %d; want %d", tt.reason, tt.now, tt.last, got, tt.want)
 		}
 	}
 }

@@ -23,7 +23,10 @@ const planFields = `  batch, new, list, listDigest, lines, notes
   changes    of the list since: added, withdrawn, gone, comment
   problems   file, line, column, kind, text, hint of the first 1,000 bad lines
   inventory  at, devices, onboarded; null: not read
-  forecast   last (when the last call goes), why; null: no call
+  forecast   last (when the last call goes), why, calls, night (in which of the
+             allowed hours that is; 0: at any hour)
+    thisRun  calls, from, until (null: no end by the clock); outside of the
+             hours, without --wait, of a run from when they open; null: no call
   refused    why, hint; null: it can be run
   digest     for run --plan; empty: the target is not known`
 
@@ -82,8 +85,17 @@ type inventoryJSON struct {
 }
 
 type forecastJSON struct {
-	Last time.Time `json:"last"`
-	Why  string    `json:"why"`
+	Last    time.Time   `json:"last"`
+	Why     string      `json:"why"`
+	Calls   int         `json:"calls"`
+	Night   int         `json:"night"`
+	ThisRun thisRunJSON `json:"thisRun"`
+}
+
+type thisRunJSON struct {
+	Calls int        `json:"calls"`
+	From  time.Time  `json:"from"`
+	Until *time.Time `json:"until"`
 }
 
 type refusedJSON struct {
@@ -104,8 +116,11 @@ func (a *app) writePlan(j *job, s *connected, p *batch.Plan) error {
 	if inv := p.Request.Inventory; inv != nil {
 		out.Inventory = &inventoryJSON{At: inv.At.UTC(), Devices: inv.Len(), Onboarded: inv.Onboarded}
 	}
-	if last, why, ok := a.lastCall(j, s, p); ok {
-		out.Forecast = &forecastJSON{Last: last.UTC(), Why: why}
+	if o, ok := a.outlook(j, s, p); ok {
+		out.Forecast = &forecastJSON{Last: o.Last.UTC(), Why: o.Why, Calls: p.ToDo, Night: o.night, ThisRun: thisRunJSON{Calls: o.calls, From: o.from.UTC()}}
+		if until := o.until.UTC(); !until.IsZero() {
+			out.Forecast.ThisRun.Until = &until
+		}
 	}
 	if stop := p.Refused(); stop != nil {
 		out.Refused = &refusedJSON{Why: stop.Why, Hint: stop.Hint}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"mde-offboard/batch"
-	"mde-offboard/batch/checkpoint"
 )
 
 // showPlan says what would be done.
@@ -133,34 +132,6 @@ func resumed(p *batch.Plan) string {
 		return " (new)"
 	}
 	return ", begun " + p.Batch.Created.Local().Format("2006-01-02 15:04")
-}
-
-// forecast says how many calls there will be and when the last one goes.
-func (a *app) forecast(j *job, s *connected, p *batch.Plan) {
-	last, why, ok := a.lastCall(j, s, p)
-	if !ok {
-		return
-	}
-	when := "at once"
-	if d := last.Sub(s.Clock.Now()); d > time.Second {
-		when = fmt.Sprintf("by %s, in %s (%s)", clockIn(last, a.zone), short(d), why)
-	}
-	when += j.hours.inNight(s.Clock.Now(), last, j.opt.Until, j.opt.Wait)
-	if n := j.opt.Limit; n > 0 && n < p.ToDo {
-		when += fmt.Sprintf("; this run makes %d of them", n)
-	}
-	a.say("Calls       %d, the last one %s", p.ToDo, when)
-}
-
-// lastCall says when the last call of a plan goes, if there is one: under both
-// windows, with what was called before, and within the hours that are allowed.
-func (a *app) lastCall(j *job, s *connected, p *batch.Plan) (last time.Time, why string, ok bool) {
-	if p.ToDo == 0 || s.Store == nil {
-		return last, "", false
-	}
-	b := checkpoint.Budget{Key: s.Key, Kind: batch.CallOffboard, Shared: j.opt.SharedBudget, Windows: j.opt.Windows}
-	last, why, err := s.Store.Forecast(b, s.Clock.Now, p.ToDo, 0, j.opt.Allowed)
-	return last, why, err == nil
 }
 
 func clockTime(t time.Time) string { return clockIn(t, time.Local) }

@@ -162,6 +162,18 @@ func (h Hours) Next(t time.Time, takes time.Duration) time.Time {
 	return time.Time{}
 }
 
+// Closes is the first moment from t on at which calling is not allowed. It is zero
+// if there is none within two weeks.
+func (h Hours) Closes(t time.Time) time.Time {
+	for at, n := t, 0; n < 2*7*dayMinutes; n++ {
+		if !h.Open(at) {
+			return at
+		}
+		at = at.Truncate(time.Minute).Add(time.Minute)
+	}
+	return time.Time{}
+}
+
 // stays says whether calling is allowed from t on for as long as a call takes,
 // without a gap in between.
 func (h Hours) stays(t time.Time, takes time.Duration) bool {

@@ -118,6 +118,27 @@ func TestParseHoursRefuses(t *testing.T) {
 	}
 }
 
+// TestCloses: hours that meet are one stretch, and those that never close have no end.
+func TestCloses(t *testing.T) {
+	for _, tt := range []struct{ reason, spec, from, want string }{
+		{"tonight's end", "22:00-06:00", "2026-11-21T22:30:10Z", "2026-11-22T06:00:00Z"},
+		{"closed already", "22:00-06:00", "2026-11-21T12:00:10Z", "2026-11-21T12:00:10Z"},
+		{"two that meet", "22:00-24:00;00:00-05:00", "2026-11-21T23:00:00Z", "2026-11-22T05:00:00Z"},
+		{"a weekend", "Sat,Sun 00:00-24:00", "2026-11-21T09:00:00Z", "2026-11-23T00:00:00Z"},
+		{"never", "00:00-24:00", "2026-11-21T09:00:00Z", ""},
+	} {
+		h, err := ParseHours([]string{tt.spec}, time.UTC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, _ := time.Parse(time.RFC3339, tt.from)
+		want, _ := time.Parse(time.RFC3339, tt.want)
+		if got := h.Closes(from); !got.Equal(want) {
+			t.Errorf("%s: Closes(%s) of %s = %v; want %v", tt.reason, tt.from, tt.spec, got, want)
+		}
+	}
+}
+
 func FuzzParseHours(f *testing.F) {
 	f.Add("Sat,Sun 00:00-24:00; 22:00-06:00")
 	f.Fuzz(func(t *testing.T, spec string) {

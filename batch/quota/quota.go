@@ -186,29 +186,36 @@ func (w Window) name() string {
 	return fmt.Sprintf("window of %v", w.Per)
 }
 
-// Forecast says when the last of n calls will go if each goes as early as it
-// may from now on and takes as long as rtt, and which Why held the last wait.
-// allowed maps a moment to the first one from it on at which calling is
-// allowed at all; nil allows always.
-func (h *History) Forecast(now time.Time, windows []Window, hold time.Time, n int, rtt time.Duration, allowed func(time.Time) time.Time) (last time.Time, why string) {
+// Forecast says how calls to come will go.
+type Forecast struct {
+	Last   time.Time // when the last one goes
+	Why    string    // which Why held the last wait
+	InTime int       // how many go before the end that was asked about
+}
+
+// Forecast says how n calls will go if each goes as early as it may from now on
+// and takes no time, and how many of them before end; a zero end is none. allowed
+// maps a moment to the first one from it on at which calling is allowed at all;
+// nil allows always.
+func (h *History) Forecast(now time.Time, windows []Window, hold time.Time, n int, end time.Time, allowed func(time.Time) time.Time) (f Forecast) {
+	f.Last = now
 	if n <= 0 {
-		return now, ""
+		return f
 	}
 	if hold.After(now) {
-		now, why = hold, Hold
+		f.Last, f.Why = hold, Hold
 	}
 	// over holds when each call, past and to come, is over, in order.
 	over := slices.Clone(h.over)
 	for range h.open {
-		over = append(over, now.Add(rtt))
+		over = append(over, f.Last)
 	}
 	most := 1
 	for _, w := range windows {
 		most = max(most, w.Limit)
 	}
-	last = now
 	for range n {
-		at, reason := last, ""
+		at, reason := f.Last, ""
 		for _, w := range windows {
 			if w.Limit < 1 || len(over) < w.Limit {
 				continue
@@ -223,17 +230,20 @@ func (h *History) Forecast(now time.Time, windows []Window, hold time.Time, n in
 			}
 		}
 		if reason != "" {
-			why = reason
+			f.Why = reason
 		}
-		last = at
+		f.Last = at
+		if end.IsZero() || at.Before(end) {
+			f.InTime++
+		}
 		// No window looks further back than its limit: a forecast of a million
 		// calls needs no more memory than one of some thousands.
 		if len(over) > 2*most {
 			over = over[:copy(over, over[len(over)-most:])]
 		}
-		over = append(over, at.Add(rtt))
+		over = append(over, at)
 	}
-	return last, why
+	return f
 }
 
 // Ideal is the least time in which n calls can go under windows, counted from

@@ -174,10 +174,10 @@ func TestIdeal(t *testing.T) {
 
 func TestForecast(t *testing.T) {
 	var h History
-	last, why := h.Forecast(t0, both, time.Time{}, 3000, 0, nil)
+	f := h.Forecast(t0, both, time.Time{}, 3000, at(3600), nil)
 	ideal := Ideal(both, 3000)
-	if took := last.Sub(t0); took < ideal || took > ideal+8*time.Second || why != "minute window" {
-		t.Errorf("Forecast(3000) = %v, %q; want the ideal %v and margins, the minute window", took, why, ideal)
+	if took := f.Last.Sub(t0); took < ideal || took > ideal+8*time.Second || f.Why != "minute window" || f.InTime != 1500 {
+		t.Errorf("Forecast(3000) = %v, %+v; want the ideal %v and margins, the minute window, and 1500 in the first hour", took, f, ideal)
 	}
 	nights := func(t time.Time) time.Time {
 		if t.Before(at(3600)) {
@@ -185,11 +185,14 @@ func TestForecast(t *testing.T) {
 		}
 		return t
 	}
-	if last, why := h.Forecast(t0, both, time.Time{}, 50, 0, nights); !last.Equal(at(3600)) || why != "allowed hours" {
-		t.Errorf("Forecast with hours = %v, %q; want %v", last, why, at(3600))
+	if f := h.Forecast(t0, both, time.Time{}, 50, time.Time{}, nights); !f.Last.Equal(at(3600)) || f.Why != "allowed hours" || f.InTime != 50 {
+		t.Errorf("Forecast with hours = %+v; want %v, and all without an end", f, at(3600))
 	}
-	if last, why := h.Forecast(t0, both, at(7), 50, 0, nil); !last.Equal(at(7)) || why != Hold {
-		t.Errorf("Forecast with a hold = %v, %q; want %v", last, why, at(7))
+	if f := h.Forecast(t0, both, time.Time{}, 250, at(3600), nights); f.InTime != 0 {
+		t.Errorf("Forecast = %d before the hours; want none", f.InTime)
+	}
+	if f := h.Forecast(t0, both, at(7), 50, at(7), nil); !f.Last.Equal(at(7)) || f.Why != Hold || f.InTime != 0 {
+		t.Errorf("Forecast with a hold = %+v; want %v, and none before it is over", f, at(7))
 	}
 }
 
