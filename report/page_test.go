@@ -442,6 +442,7 @@ func testStatic(t *testing.T, b *browser) {
 			t.Errorf("%s in print: %d bytes of PDF", tt.why, len(pdf.Data))
 		}
 	}
+	testHeadings(t, b)
 	if text := string(read(t, many)); !strings.Contains(text, "all of them, with every column, are in results.csv") {
 		t.Errorf("the page of many devices does not say where the CSV is")
 	}
