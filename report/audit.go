@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,10 +26,7 @@ type audit struct {
 	about    map[string][]checkpoint.Attempt // other calls, by the device that they are about; "": none
 	ids      actionIDs
 	sum      Summary
-	actions  []tally    // machine actions by their last known status
-	fates    [fates]int // these by how they stand
-	accepted [fates]int // of these, those of devices that are accepted
-	open     int        // those of the batch's own that are not known to be final; only a status has it
+	actions  []tally // machine actions by their last known status, in the order of these
 	reasons  []reason
 	schedule schedule
 }
@@ -43,12 +41,6 @@ type planned struct {
 type held struct {
 	at time.Time
 	checkpoint.HoldSet
-}
-
-// tally is how many have a name.
-type tally struct {
-	name string
-	n    int
 }
 
 // reason is why devices were not accepted, and how many.
@@ -144,14 +136,10 @@ func (a *audit) readEvent(seq int64, e *checkpoint.Event) {
 
 // readTasks counts the tasks.
 func (a *audit) readTasks(ctx context.Context, r checkpoint.Reader) error {
-	actions, reasons := map[string]int{}, map[reason]*reason{}
+	actions, reasons := map[tally]int{}, map[reason]*reason{}
 	err := r.EachResult(a.batch.ID, func(t checkpoint.Task, last checkpoint.Attempt) error {
 		if t.Action.ID != "" {
-			actions[t.Action.Status]++
-			a.fates[fateOf(t.Action)]++
-			if t.Status == checkpoint.Accepted {
-				a.accepted[fateOf(t.Action)]++
-			}
+			actions[tally{name: t.Action.Status, of: told(t.Status)}]++
 		}
 		if k, ok := reasonOf(t, last); ok {
 			if reasons[k] == nil {
@@ -169,10 +157,10 @@ func (a *audit) readTasks(ctx context.Context, r checkpoint.Reader) error {
 	if err != nil {
 		return err
 	}
-	for name, n := range actions {
-		a.actions = append(a.actions, tally{name, n})
+	for t, n := range actions {
+		a.actions = append(a.actions, tally{t.name, t.of, n})
 	}
-	slices.SortFunc(a.actions, func(x, y tally) int { return strings.Compare(x.name, y.name) })
+	slices.SortFunc(a.actions, func(x, y tally) int { return cmp.Or(cmp.Compare(x.name, y.name), cmp.Compare(x.of, y.of)) })
 	for _, r := range reasons {
 		a.reasons = append(a.reasons, *r)
 	}

@@ -214,7 +214,11 @@ func (a *audit) doc() auditDoc {
 		Calls: a.callDocs(a.about[""]),
 	}
 	for _, t := range a.actions {
-		d.Actions = append(d.Actions, tallyDoc{t.name, t.n})
+		if k := len(d.Actions) - 1; k >= 0 && d.Actions[k].Status == t.name {
+			d.Actions[k].Devices += t.n
+		} else {
+			d.Actions = append(d.Actions, tallyDoc{t.name, t.n})
+		}
 	}
 	for _, r := range a.reasons {
 		d.Reasons = append(d.Reasons, reasonDoc{string(r.status), r.http, r.code, r.why, r.devices})

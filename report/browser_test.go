@@ -257,8 +257,9 @@ func (p *tab) media(media, scheme string) {
 	p.must("Emulation.setEmulatedMedia", map[string]any{"media": media, "features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 }
 
-// frame is a promise of the moment when the page has drawn what it had to.
-const frame = `new Promise(ok => requestAnimationFrame(() => requestAnimationFrame(ok)))`
+// frame is a promise of the moment when the page has drawn what it had to, what it
+// had put off included: the timer comes after those that were due before.
+const frame = `new Promise(ok => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(ok))))`
 
 // after evaluates an expression once the page has drawn.
 func after[T any](p *tab, expression string) T {

@@ -40,10 +40,8 @@ type page struct {
 	Segments                 []segment
 	Statuses                 []statusRow
 	Sum                      string
-	Actions                  []actionRow
-	ActionSegments           []segment
-	ActionCount              string
-	Followed                 bool // somebody looked since what became of the actions, or none is open
+	Own, Others              actionGroup // actions that the batch asked for, and those that were there without it
+	Followed                 bool        // somebody looked since what became of the actions, or none is open
 	Chart                    *chart
 	Holds                    []holdRow
 	Reasons                  []reasonRow
@@ -64,7 +62,13 @@ type (
 		Class, Name, Count, Share, Means string
 		N                                int
 	}
-	actionRow struct{ Class, Name, Count string }
+	actionRow   struct{ Class, Name, Count string }
+	actionGroup struct {
+		N        int
+		Count    string
+		Rows     []actionRow
+		Segments []segment
+	}
 	holdRow   struct{ From, Until, For, Why string }
 	reasonRow struct{ Class, Status, Answer, Why, Message, Count, Bar string }
 	runRow    struct {

@@ -20,6 +20,7 @@ type BatchStatus struct {
 	Actions   []tallyDoc `json:"actions"`
 	Runs      []runDoc   `json:"runs"`
 	Next      string     `json:"next"` // what there is to do
+	actions   []tally    // those of Actions, by whose they are
 }
 
 // StatusOptions are what the checkpoint does not know.
@@ -78,17 +79,14 @@ func statusOf(s *checkpoint.Store, r checkpoint.Reader, b checkpoint.Batch, opt 
 	if a.sum.Lines, a.sum.Gone, a.actions, err = numbersOf(r, b.ID); err != nil {
 		return BatchStatus{}, err
 	}
-	if a.open, err = ownOpen(r, b.ID); err != nil {
-		return BatchStatus{}, err
-	}
 	d := a.doc()
 	next := a.next(opt.Command, func(run checkpoint.Run) bool { return batch.AtWork(s, b, run, opt.Machine, opt.Now) })
-	return BatchStatus{d.Batch, d.Simulated, d.Counts, d.Actions, d.Runs, next}, nil
+	return BatchStatus{d.Batch, d.Simulated, d.Counts, d.Actions, d.Runs, next, a.actions}, nil
 }
 
 // numbersOf counts what no table has as a number: lines, and actions by status.
 func numbersOf(r checkpoint.Reader, batch int64) (lines, gone int, actions []tally, err error) {
-	rows, err := r.Query(`SELECT action <> '', action_status, position = 0, COUNT(*) FROM task WHERE batch = $1 GROUP BY 1, 2, 3 ORDER BY 2`, batch)
+	rows, err := r.Query(`SELECT action <> '', action_status, status, position = 0, COUNT(*) FROM task WHERE batch = $1 GROUP BY 1, 2, 3, 4 ORDER BY 2, 3`, batch)
 	if err != nil {
 		return 0, 0, nil, err
 	}
@@ -96,7 +94,7 @@ func numbersOf(r checkpoint.Reader, batch int64) (lines, gone int, actions []tal
 	for rows.Next() {
 		var has, out bool
 		var t tally
-		if err := rows.Scan(&has, &t.name, &out, &t.n); err != nil {
+		if err := rows.Scan(&has, &t.name, &t.of, &out, &t.n); err != nil {
 			return 0, 0, nil, err
 		}
 		if out {
@@ -107,33 +105,13 @@ func numbersOf(r checkpoint.Reader, batch int64) (lines, gone int, actions []tal
 		if !has {
 			continue
 		}
-		if k := len(actions); k > 0 && actions[k-1].name == t.name {
+		if k := len(actions); k > 0 && actions[k-1].name == t.name && actions[k-1].of == t.of {
 			actions[k-1].n += t.n
 		} else {
 			actions = append(actions, t)
 		}
 	}
 	return lines, gone, actions, rows.Err()
-}
-
-// ownOpen counts the actions of a batch's own that are not known to be final:
-// those that cancel takes back. Other people's it leaves alone.
-func ownOpen(r checkpoint.Reader, batch int64) (n int, err error) {
-	rows, err := r.Query(`SELECT action_status, COUNT(*) FROM task WHERE batch = $1 AND action <> '' AND status = $2 GROUP BY 1`, batch, string(checkpoint.Accepted))
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var t tally
-		if err := rows.Scan(&t.name, &t.n); err != nil {
-			return 0, err
-		}
-		if t.fate() == stillOpen {
-			n += t.n
-		}
-	}
-	return n, rows.Err()
 }
 
 // nothing is what there is to do for a batch that is done with.
@@ -165,13 +143,13 @@ func (a *audit) next(command func(words ...string) string, atWork func(checkpoin
 		return "the same command goes on: " + enumerate(said)
 	}
 	var said []string
-	if n := a.openActions(); n > 0 {
+	if n := standing(a.actions, tally.tracked)[stillOpen]; n > 0 {
 		said = append(said, fmt.Sprintf("%s: %s open", command("track", a.batch.Name), plural(n, "machine action")+are(n)))
 	}
 	if n := c[checkpoint.Refused] + c[checkpoint.Failed]; n > 0 {
 		said = append(said, fmt.Sprintf("look at the %s that %s refused or failed; run --retry refused,failed takes them up again", plural(n, "device"), was(n)))
 	}
-	if n := a.failedActions(); n > 0 {
+	if n := standing(a.actions, tally.any)[cameToNothing]; n > 0 {
 		said = append(said, plural(n, "machine action")+" failed or timed out: run --retry failed sends such devices again")
 	}
 	if said == nil {
@@ -187,7 +165,7 @@ func (a *audit) nextClosed(command func(words ...string) string) string {
 		return fmt.Sprintf("the same %s --only goes on: %s", command("cancel", a.batch.Name), a.batch.Closed)
 	}
 	said := []string{}
-	if n := a.open; n > 0 {
+	if n := standing(a.actions, tally.own)[stillOpen]; n > 0 {
 		said = append(said, plural(n, "machine action")+" not cancelled yet")
 	}
 	if n := a.sum.Counts[checkpoint.InDoubt]; n > 0 {
@@ -211,26 +189,6 @@ func was(n int) string {
 		return "was"
 	}
 	return "were"
-}
-
-// openActions counts the machine actions that are not known to be final.
-func (a *audit) openActions() (n int) {
-	for _, t := range a.actions {
-		if t.fate() == stillOpen {
-			n += t.n
-		}
-	}
-	return n
-}
-
-// failedActions counts the machine actions that came to nothing.
-func (a *audit) failedActions() (n int) {
-	for _, t := range a.actions {
-		if t.fate() == cameToNothing {
-			n += t.n
-		}
-	}
-	return n
 }
 
 // DeviceStatus is one device with its attempts. Its JSON has the names of

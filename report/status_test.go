@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -114,7 +115,7 @@ func TestNext(t *testing.T) {
 	} {
 		a := &audit{batch: checkpoint.Batch{Name: "b", Closed: tt.closed}, runs: []checkpoint.Run{tt.run}, sum: Summary{Counts: tt.counts}}
 		if tt.action != "" {
-			a.actions, a.open = []tally{{tt.action, 1}}, 1
+			a.actions = []tally{{tt.action, checkpoint.Accepted, 1}}
 		}
 		if got := a.next(typed, func(checkpoint.Run) bool { return tt.alive }); got != tt.want {
 			t.Errorf("next(%s) = %q; want %q", tt.why, got, tt.want)
@@ -141,6 +142,47 @@ func TestStatusOfUnfinishedCancel(t *testing.T) {
 	const want = "mde-offboard cancel decommission goes on: 2 machine actions not cancelled yet and 1 device in doubt to look up"
 	if st.Next != want { // device 3 has an open action, too, that somebody else asked for
 		t.Errorf("Next = %q; want %q", st.Next, want)
+	}
+}
+
+// An action that somebody else asked for is none of the batch's, though its device
+// has it; and track looks at none of a device that was skipped.
+func TestActionsOfOthers(t *testing.T) {
+	w := newWorld(t)
+	w.newBatch("b", false)
+	w.lines(listed(4)...)
+	w.start("run", "--yes")
+	w.call(1, 1, accepted(1))
+	w.call(2, 1, answer{outcome: "already-active", http: 400, status: checkpoint.AlreadyActive, action: action(2, "Pending")})
+	w.append(checkpoint.Event{Kind: "looked", Tasks: []checkpoint.TaskChange{{N: 3, Status: checkpoint.Skipped, Action: action(3, "Succeeded")},
+		{N: 4, Status: checkpoint.Skipped, Action: action(4, "Pending")}}})
+	w.end("done", 0)
+	st, err := StatusOf(t.Context(), w.s, w.batch, w.asking())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := WriteBatch(&out, st, time.UTC); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"1 that the batch asked for: 1 Pending\n", "3 that it did not ask for: 2 Pending, 1 Succeeded\n", "mde-offboard track b: 2 machine actions are open\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the status does not say %q, but\n%s", want, &out)
+		}
+	}
+	page := regexp.MustCompile(`<[^>]*>`).ReplaceAllString(string(read(t, pageOf(t, w))), "")
+	for _, want := range []string{"Defender last showed the 1 machine action that this batch asked for as: 1 Pending. ",
+		"3 devices have an action that the batch did not ask for: 2 Pending, 1 Succeeded. "} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	var audit auditDoc
+	if err := json.Unmarshal(read(t, write(t, w, FolderOptions{})+"/audit.json"), &audit); err != nil {
+		t.Fatal(err)
+	}
+	if want := []tallyDoc{{"Pending", 3}, {"Succeeded", 1}}; !slices.Equal(audit.Actions, want) || !slices.Equal(st.Actions, want) {
+		t.Errorf("actions of all devices: %v, and %v in the status; want %v", audit.Actions, st.Actions, want)
 	}
 }
 

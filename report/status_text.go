@@ -116,13 +116,29 @@ func WriteBatch(w io.Writer, b BatchStatus, zone *time.Location) error {
 		{c.InDoubt, "in-doubt"}, {c.Skipped, "skipped"}, {c.Pending, "pending"}} {
 		fmt.Fprintf(t, "%s\t%d\n", n.word, n.n)
 	}
-	for _, a := range b.Actions {
-		fmt.Fprintf(t, "machine actions %s\t%d\n", Plain(a.Status), a.Devices)
-	}
+	b.writeActions(t)
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	return b.writeRuns(w, zone)
+}
+
+// writeActions tells the actions that the batch asked for from those that were there
+// without it.
+func (b *BatchStatus) writeActions(w io.Writer) {
+	for _, g := range []struct {
+		which func(tally) bool
+		label string
+	}{{tally.own, "that the batch asked for"}, {tally.others, "that it did not ask for"}} {
+		total, rows := toldOf(b.actions, g.which)
+		var said []string
+		for _, t := range rows {
+			said = append(said, fmt.Sprintf("%s %s", thousands(t.n), Plain(t.name)))
+		}
+		if total > 0 {
+			fmt.Fprintf(w, "machine actions\t%s %s: %s\n", thousands(total), g.label, strings.Join(said, ", "))
+		}
+	}
 }
 
 func digestOf(sha256 string) string {
