@@ -222,7 +222,7 @@ func (c *chart) words(a *audit) {
 		c.Describe = fmt.Sprintf("%s from %s to %s. Up to %s. ", callsOfKind(n, b.kind), human(b.own[0].from), human(b.own[n-1].from), b.words(true))
 	}
 	c.Describe += fmt.Sprintf("%s, %s, %s.", plural(len(a.callers()), "run"), plural(len(a.heldTimes()), "hold"), plural(len(a.waits), "wait"))
-	drawn, budgets := "The chart shows the offboard calls; ", "each kind of call has a budget of its own"
+	drawn, budgets := "The chart shows the offboard calls; ", "each kind of call has a budget of its own, and that of reading the inventory, which belongs to no batch, is not shown"
 	if b.kind == allKinds {
 		drawn, budgets = "", "all kinds of call are counted together, as --shared-budget says"
 	}
