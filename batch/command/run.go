@@ -92,8 +92,11 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 		return a.planAgain(old), nil
 	}
 	j.opt.Canary = plan.CanaryLeft()
+	before := j.begun
 	stop, err := a.work(j, s, open, plan, how)
 	switch {
+	case err != nil && before: // closed, perhaps, while it was asked
+		return false, restLeft(err)
 	case stop != nil && errors.Is(stop, batch.ErrNewPlan):
 		return !j.spent && a.planAgain(stop), nil
 	case err != nil || !j.on:
