@@ -24,6 +24,7 @@ type Cancelling struct {
 // Cancelled is what a cancel has come to.
 type Cancelled struct {
 	Cancelled int               // actions that it has cancelled, or found cancelled
+	Before    int               // actions that were cancelled before it
 	Late      []checkpoint.Task // to be cancelled, and final in another way before they were
 	Left      []checkpoint.Task // to be cancelled, and given up: the reason says why
 	Still     int               // actions that are open: it ended before it could cancel them
@@ -347,6 +348,7 @@ func (c *canceller) finish(stop *Stop) (*Cancelled, error) {
 func (c *canceller) account(tasks []checkpoint.Task) *Cancelled {
 	end := &Cancelled{}
 	for _, t := range tasks {
+		mine := c.plan.meant[t.N] || c.tried[t.N]
 		switch {
 		case !c.plan.Request.means(t.Device):
 		case inDoubt(&t):
@@ -356,13 +358,15 @@ func (c *canceller) account(tasks []checkpoint.Task) *Cancelled {
 		case t.Status == checkpoint.Skipped && t.Reason == withdrawnOnRequest:
 			end.Withdrawn++
 		case t.Status != checkpoint.Accepted:
-		case isCancelled(t.Action.Status):
+		case isCancelled(t.Action.Status) && mine:
 			end.Cancelled++
+		case isCancelled(t.Action.Status):
+			end.Before++
 		case !isFinal(t.Action) && c.left[t.N]:
 			end.Left = append(end.Left, t)
 		case !isFinal(t.Action):
 			end.Still++
-		case c.plan.meant[t.N] || c.tried[t.N]:
+		case mine:
 			end.Late = append(end.Late, t)
 		}
 	}

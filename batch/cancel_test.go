@@ -303,21 +303,23 @@ func TestCancelGoesOn(t *testing.T) {
 		const n = 250
 		w := newWorld(t, simulator.Options{Seed: 1, LatencyMin: 10 * time.Millisecond, LatencyMax: 400 * time.Millisecond})
 		w.run(devices(n))
+		before := 0
 		for i := range 4 {
 			end, err := w.tryCancel(interruptedAfter(t, 3*time.Second), w.store())
 			if err != nil || end.code != CodeStopped {
 				t.Fatalf("cancel %d: code %d, %v, %v; want 4, interrupted", i, end.code, end.stop, err)
 			}
-			if got := end.Cancelled.Cancelled + end.Still; got != n || end.Still == 0 {
-				t.Errorf("cancel %d: %d cancelled and %d still open; want %d together", i, end.Cancelled.Cancelled, end.Still, n)
+			if got := end.Cancelled.Cancelled + end.Before + end.Still; got != n || end.Still == 0 || end.Before != before {
+				t.Errorf("cancel %d: %d cancelled, %d before and %d still open; want %d before and %d together", i, end.Cancelled.Cancelled, end.Before, end.Still, before, n)
 			}
+			before += end.Cancelled.Cancelled
 		}
 		if _, err := w.tryRun(t.Context(), devices(n)); stopCode(err) != CodeUsage {
 			t.Errorf("run of a batch half cancelled: %v; want that it is closed", err)
 		}
 		end := w.cancel(t.Context())
-		if end.code != CodeDone || end.Cancelled.Cancelled != n {
-			t.Errorf("Cancel() = %+v, code %d; want %d cancelled", end.Cancelled, end.code, n)
+		if end.code != CodeDone || end.Before != before || end.Cancelled.Cancelled != n-before {
+			t.Errorf("Cancel() = %+v, code %d; want %d cancelled, %d of them before", end.Cancelled, end.code, n, before)
 		}
 		w.judgeCancelled(n)
 		if got := w.kinds()[simulator.KindCancel]; got != n {
@@ -353,7 +355,7 @@ func TestCancelKilled(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				end := w.cancel(t.Context())
-				if end.code != CodeDone || end.Cancelled.Cancelled != 1 {
+				if end.code != CodeDone || end.Cancelled.Cancelled+end.Before != 1 {
 					t.Errorf("Cancel() = %+v, code %d, %v; want 1 cancelled", end.Cancelled, end.code, end.stop)
 				}
 				if got := w.kinds()[simulator.KindCancel]; got != tt.want {
@@ -425,8 +427,8 @@ func TestCancelOnlyHolds(t *testing.T) {
 			t.Errorf("run --again of a held batch: %v; want that it is held", err)
 		}
 		w.req.Again = false
-		if end := w.cancel(t.Context(), ids[:10]...); end.code != CodeDone || end.Cancelled.Cancelled != 10 || !end.Cancelled.Open {
-			t.Errorf("Cancel() = %+v, code %d; want 10 cancelled, the batch open", end.Cancelled, end.code)
+		if end := w.cancel(t.Context(), ids[:10]...); end.code != CodeDone || end.Cancelled.Cancelled+end.Before != 10 || end.Before == 0 || !end.Cancelled.Open {
+			t.Errorf("Cancel() = %+v, code %d; want 10 cancelled, some of them before, the batch open", end.Cancelled, end.code)
 		}
 		w.judgeCancelled(10)
 		if run := w.run(ids); run.code != CodeDone || w.sim.Books().Actions() != 30 {

@@ -28,6 +28,8 @@ func TestCancelAccount(t *testing.T) {
 		{"given up", accepted("Pending"), accepted("Deferred"), true, "left", CodeIncomplete},
 		{"given up, and final after that", accepted("Pending"), accepted("Succeeded"), true, "late", CodeIncomplete},
 		{"in doubt as before", doubtful, doubtful, false, "in doubt", CodeIncomplete},
+		{"found to have an action, which was cancelled", doubtful, accepted("Cancelled"), false, "cancelled", CodeDone},
+		{"cancelled before it was planned", accepted("Cancelled"), accepted("Cancelled"), false, "before", CodeDone},
 		{"final before it was planned: in the plan's rows", accepted("Succeeded"), accepted("Succeeded"), false, "", CodeDone},
 	}
 	for _, tt := range tests {
@@ -36,7 +38,7 @@ func TestCancelAccount(t *testing.T) {
 		c := &canceller{plan: p, left: map[int64]bool{1: tt.left}}
 		end := c.account([]checkpoint.Task{tt.now})
 		got := ""
-		for word, n := range map[string]int{"cancelled": end.Cancelled, "still": end.Still, "late": len(end.Late), "left": len(end.Left),
+		for word, n := range map[string]int{"cancelled": end.Cancelled, "before": end.Before, "still": end.Still, "late": len(end.Late), "left": len(end.Left),
 			"in doubt": end.InDoubt, "not sent": end.Unsent} {
 			if n > 0 {
 				got += word

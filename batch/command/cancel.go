@@ -170,7 +170,11 @@ func (a *app) showCancel(w *withdrawal, s *connected, p *batch.CancelPlan) {
 		a.say("Not read    %v: this is what the checkpoint knows. The batch is closed at once,", p.Stale)
 		a.say("            and the actions are read again before they are cancelled")
 	}
-	a.say("To cancel   %s not final", isAre(p.Open, "action"))
+	if p.Open > 0 {
+		a.say("To cancel   %s not final", isAre(p.Open, "action"))
+	} else {
+		a.say("To cancel   no action is open")
+	}
 	a.row(p.InDoubt, "in doubt", "looked up, and cancelled if there is an action")
 	for _, word := range byCount(p.Final) {
 		a.row(p.Final[word], word, "final, left as they are")
@@ -238,7 +242,7 @@ func (a *app) withdraw(w *withdrawal, s *connected, p *batch.CancelPlan, how str
 	if end != nil {
 		a.code = end.Code()
 		a.tellCancelled(p, end)
-		w.end.more = []any{"cancelled", end.Cancelled, "late", len(end.Late), "left", len(end.Left), "open", end.Still,
+		w.end.more = []any{"cancelled", end.Cancelled, "cancelledBefore", end.Before, "late", len(end.Late), "left", len(end.Left), "open", end.Still,
 			"in-doubt", end.InDoubt, "pending", end.Unsent, "withdrawn", end.Withdrawn, "chain", end.Head}
 	}
 	if stop != nil {
@@ -267,9 +271,9 @@ func cancelLine(c batch.Cancelling) string {
 func (a *app) tellCancelled(p *batch.CancelPlan, end *batch.Cancelled) {
 	a.sayRehearsed(p.Batch.Simulated)
 	if p.Open+p.InDoubt+end.Cancelled == 0 {
-		a.say("Cancelled   no action: there was none to cancel")
+		a.say("Cancelled   no action: there was none to cancel%s", withBefore(end))
 	} else {
-		a.say("Cancelled   %s", count(end.Cancelled, "action"))
+		a.say("Cancelled   %s%s", count(end.Cancelled, "action"), withBefore(end))
 	}
 	a.fates("Too late", end.Late, func(t checkpoint.Task) string { return t.Action.Status })
 	a.fates("Left", end.Left, func(t checkpoint.Task) string { return t.Action.Status + "; " + t.Reason })
@@ -287,6 +291,18 @@ func (a *app) tellCancelled(p *batch.CancelPlan, end *batch.Cancelled) {
 	}
 	a.sayRefresh(p.Batch.Name)
 	a.say("Chain       %s", end.Head)
+}
+
+// withBefore adds to what a cancel has cancelled what was before: reports count both.
+func withBefore(end *batch.Cancelled) string {
+	if end.Before == 0 {
+		return ""
+	}
+	were := "were"
+	if end.Before == 1 {
+		were = "was"
+	}
+	return fmt.Sprintf("; %d %s before", end.Before, were)
 }
 
 // fates names the devices whose actions were not cancelled.
