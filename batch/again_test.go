@@ -23,7 +23,7 @@ func TestCancelAfterAgain(t *testing.T) {
 				w.req.Again, w.opt.Again = true, true
 				switch how {
 				case "canary":
-					w.req.Canary, w.opt.Canary = 2, 2
+					w.req.Canary = 2
 					w.run(devices(n))
 				case "interrupted":
 					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -55,10 +55,10 @@ func TestAgainThenPlain(t *testing.T) {
 		w.run(devices(n))
 		w.cancel(t.Context())
 		w.req.Again, w.opt.Again = true, true
-		w.req.Canary, w.opt.Canary = 1, 1
+		w.req.Canary = 1
 		w.run(devices(n))
 		w.req.Again, w.opt.Again = false, false
-		w.req.Canary, w.opt.Canary = 0, 0
+		w.req.Canary = 0
 		end := w.run(devices(n))
 		calls := w.sim.Books().Calls[simulator.KindOffboard].Calls
 		if calls != 2*n {
@@ -165,9 +165,9 @@ func TestAgainWithdrawn(t *testing.T) {
 		w := newWorld(t, simulator.Options{Seed: 1})
 		ids := devices(3)
 		w.run(ids)
-		w.req.Again, w.opt.Again, w.req.Canary, w.opt.Canary = true, true, 1, 1
+		w.req.Again, w.opt.Again, w.req.Canary = true, true, 1
 		w.run(ids)
-		w.req.Again, w.opt.Again, w.req.Canary, w.opt.Canary = false, false, 0, 0
+		w.req.Again, w.opt.Again, w.req.Canary = false, false, 0
 		w.run(ids[:2])
 		end := w.run(ids)
 		task := end.tasks[2]
@@ -190,7 +190,7 @@ func TestFreshElsewhere(t *testing.T) {
 				switch how {
 				case "accepted":
 				case "again with a canary":
-					w.req.Again, w.opt.Again, w.req.Canary, w.opt.Canary = true, true, 1, 1
+					w.req.Again, w.opt.Again, w.req.Canary = true, true, 1
 					w.run(ids)
 				case "again, interrupted":
 					w.req.Again, w.opt.Again = true, true

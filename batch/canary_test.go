@@ -1,8 +1,10 @@
 package batch
 
 import (
+	"bytes"
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,7 +20,7 @@ func TestCanary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simulator.Options{Seed: 1})
 		all := devices(10)
-		w.req.Canary, w.opt.Canary = 3, 3
+		w.req.Canary = 3
 		end := w.run(all)
 		if end.stop != nil || end.code != CodeStopped || end.counts[checkpoint.Accepted] != 3 || end.counts[checkpoint.Pending] != 7 {
 			t.Errorf("the canary: stop %v, code %d, %v; want none, %d, 3 accepted and 7 pending", end.stop, end.code, end.counts, CodeStopped)
@@ -31,7 +33,6 @@ func TestCanary(t *testing.T) {
 				t.Errorf("device %d is %s; want the first three accepted", i, task.Status)
 			}
 		}
-		w.opt.Canary = 0
 		end = w.run(all)
 		if left := end.plan.CanaryLeft(); left != 0 || end.code != CodeDone || end.counts[checkpoint.Accepted] != 10 {
 			t.Errorf("the next run: %d of the canary left, code %d, %v; want 0, %d, all accepted", left, end.code, end.counts, CodeDone)
@@ -72,29 +73,12 @@ func TestProtectedInDoubt(t *testing.T) {
 	}
 }
 
-// canaryRun plans a list with a canary of three and runs it, as the command does.
+// canaryRun runs a list with a canary of three.
 func (w *world) canaryRun(ids []string, most time.Duration) (end runEnd, left int) {
 	w.t.Helper()
-	store := w.store()
-	s, err := w.session(w.t.Context(), store)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	o, err := s.Open(w.t.Context(), w.req.Name)
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	w.req.Canary = 3
-	if w.req.Again || len(w.req.Retry) > 0 {
-		if err := o.Refresh(w.t.Context(), w.opt, nil); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	p := planOf(w.t, listOf(ids), o.Batch, o.Tasks, w.req)
-	left = p.CanaryLeft()
-	o.Close()
-	w.opt.Canary = left
-	return w.rerun(listOf(ids), most), left
+	end = w.rerun(listOf(ids), most)
+	return end, end.plan.CanaryLeft()
 }
 
 // TestCanaryWithoutAnAnswer has none of the canary reach Defender: that has shown
@@ -227,4 +211,126 @@ func TestCanaryTurnedAway(t *testing.T) {
 		}
 		w.judge(end, false)
 	})
+}
+
+// TestCanaryAndDoubts has devices of a canary fall in doubt. Night by night: of how
+// many there is to be an answer before somebody is asked again, how many the run takes
+// up, how many devices were called by its end, and how many are accepted. Nobody is
+// called in the stead of one that may have been, and no canary waits for ever.
+func TestCanaryAndDoubts(t *testing.T) {
+	slow(t)
+	type night struct{ left, first, called, accepted int }
+	all := devices(10)
+	for _, tt := range []struct {
+		reason string
+		canary int
+		faults string
+		head   []string               // of the list, in the stead of ordinary devices
+		before func(*world, []string) // the first night, which leaves them in doubt
+		want   []night
+	}{
+		{"they come to nothing, and are called again", 3, "lost-before=3", nil, begun(10 * time.Second), []night{{3, 0, 3, 3}, {0, 7, 10, 10}}},
+		{"they have their effect", 3, "lost-after=3", nil, begun(10 * time.Second), []night{{3, 0, 3, 3}, {0, 7, 10, 10}}},
+		{"they have no attempts left", 3, "lost-before=3", nil, func(w *world, list []string) {
+			w.opt.MaxAttempts = 1
+			begun(10*time.Second)(w, list)
+		}, []night{{3, 0, 3, 0}, {0, 7, 10, 7}}},
+		{"they were about to be called again", 3, "lost-before=3", nil, begun(afterSettle), []night{{3, 3, 3, 3}, {0, 7, 10, 10}}},
+		{"the runner is killed", 3, "", nil, func(w *world, list []string) { w.crash(all, 2) }, []night{{2, 1, 3, 3}, {0, 7, 10, 10}}},
+		{"the runner is killed, and nothing can be looked up", 3, "", nil, func(w *world, list []string) {
+			w.opt.NoReads = true
+			w.crash(all, 2)
+		}, []night{{1, 1, 3, 2}, {0, 7, 10, 9}}},
+		{"nothing can be looked up", 3, "lost-before=3", nil, func(w *world, list []string) {
+			w.opt.NoReads = true
+			begun(10*time.Second)(w, list)
+		}, []night{{0, 7, 10, 7}}},
+		{"Defender answers for another device", 1, "", nil, func(w *world, list []string) {
+			w.wire.answered = func(r *http.Request, res *http.Response) {
+				rewrite(res, func(b []byte) []byte {
+					if isList(r) {
+						return []byte(`{"value":[]}`)
+					}
+					return bytes.ReplaceAll(b, []byte(all[0]), []byte(device("wrong")))
+				})
+			}
+			begun(0)(w, list)
+		}, []night{{0, 9, 10, 9}}},
+		{"there is no list to find them in", 1, "lost-before@1", nil, func(w *world, list []string) {
+			w.wire.answered = func(r *http.Request, res *http.Response) {
+				if isList(r) {
+					res.StatusCode = http.StatusNotFound
+					rewrite(res, func([]byte) []byte { return []byte(`{"error":{"code":"ResourceNotFound","message":"no actions"}}`) })
+				}
+			}
+			begun(0)(w, list)
+		}, []night{{0, 9, 10, 9}}},
+		{"they have an open action, and are answered for", 5, "", nil, func(w *world, list []string) {
+			for _, id := range all[:3] {
+				w.sim.AddAction(simulator.Action{MachineID: id, Type: "Isolate", Requestor: "bob@example.com"})
+			}
+			w.opt.Limit = 3
+			begun(500*time.Millisecond)(w, list)
+			w.opt.Limit = 0
+		}, []night{{2, 2, 5, 2}, {0, 5, 10, 7}}},
+		{"one is protected now", 3, "lost-before=3", nil, func(w *world, list []string) {
+			begun(10*time.Second)(w, list)
+			w.req.Protect, _ = ReadProtection([]string{protectFile(w.t, all[0])}, nil)
+		}, []night{{3, 0, 3, 2}, {1, 1, 4, 3}, {0, 6, 10, 9}}},
+		{"they are of an earlier round", 3, "lost-before=2", nil, func(w *world, list []string) { w.rerun(listOf(all[:2]), 10*time.Second) }, []night{{3, 3, 5, 3}, {0, 7, 10, 10}}},
+		{"they are of an earlier round, and there is no more than a canary beside", 8, "lost-before=2", nil, func(w *world, list []string) { w.rerun(listOf(all[:2]), 10*time.Second) }, []night{{8, 8, 10, 8}, {0, 2, 10, 10}}},
+		{"they are of an earlier round, and protected now", 8, "lost-before=2", nil, func(w *world, _ []string) {
+			w.rerun(listOf(all[:2]), 10*time.Second)
+			w.req.Protect, _ = ReadProtection([]string{protectFile(w.t, strings.Join(all[:2], "\n"))}, nil)
+		}, []night{{0, 8, 10, 8}}},
+		{"an action may be one's, whose call had no tag", 1, "lost-after@1", magicIDs("deadfa11", 1), func(w *world, list []string) {
+			w.opt.NoTag = true
+			begun(10*time.Second)(w, list)
+		}, []night{{1, 0, 1, 0}, {0, 9, 10, 9}}},
+		{"one is told to come back each time", 1, "", magicIDs("dead0400", 1), func(w *world, list []string) {
+			w.opt.MaxOutage = 10 * time.Minute
+			w.turnAway("dead0400", http.StatusServiceUnavailable, time.Minute)
+			begun(0)(w, list)
+		}, []night{{1, 0, 1, 0}, {1, 0, 1, 0}, {1, 1, 2, 1}, {0, 9, 10, 9}}},
+		{"one is told to come back each time, after a call without an answer", 1, "", magicIDs("dead0500", 1), func(w *world, list []string) {
+			w.opt.MaxOutage = 10 * time.Minute
+			begun(10*time.Second)(w, list)
+			w.turnAway("dead0500", http.StatusServiceUnavailable, time.Minute)
+		}, []night{{1, 0, 1, 0}, {1, 0, 1, 0}, {1, 1, 2, 1}, {0, 9, 10, 9}}},
+		{"another batch has one in doubt", 1, "lost-before=1", nil, func(w *world, list []string) {
+			other := w.beside("other")
+			other.opt.NoReads = true
+			other.run(all[:1])
+			begun(0)(w, list)
+		}, []night{{1, 1, 2, 1}, {0, 9, 10, 9}}},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{Seed: 1, Faults: tt.faults, Repeat: simulator.RepeatRefuse, Lag: time.Minute})
+				w.opt.Workers, w.req.Canary = 1, tt.canary
+				list := slices.Concat(tt.head, all[len(tt.head):])
+				tt.before(w, list)
+				w.wire.leaving = nil
+				var got []night
+				for range tt.want {
+					time.Sleep(24 * time.Hour)
+					end := w.rerun(listOf(list), 0)
+					n := night{left: end.plan.CanaryLeft(), first: end.plan.First(), accepted: end.counts[checkpoint.Accepted]}
+					for _, d := range w.sim.Books().Devices {
+						n.called += min(1, d.Posts)
+					}
+					got = append(got, n)
+					w.judge(end, false)
+				}
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("nights %v; want %v", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// begun runs a list for so long.
+func begun(most time.Duration) func(*world, []string) {
+	return func(w *world, list []string) { w.rerun(listOf(list), most) }
 }

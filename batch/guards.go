@@ -67,21 +67,6 @@ func (p *Plan) tooLargeAShare() *Stop {
 		Code: CodeUsage, Hint: fmt.Sprintf("is this the list of what is to go, or an export of the whole fleet? If it is right, give --max-percent %g; nothing was sent", min(share, 100))}
 }
 
-// CanaryLeft is how many devices are to be sent before somebody is asked again;
-// 0 if there is no canary, or it has been answered for, or it would be all there is.
-func (p *Plan) CanaryLeft() int {
-	if left := p.Request.Canary - p.Answered; left > 0 && left < p.ToDo {
-		return left
-	}
-	return 0
-}
-
-// CanaryOver is what there is to say, behind an article, when the first n devices
-// are over and nobody is asked to go on.
-func CanaryOver(n int) string {
-	return fmt.Sprintf("first %d are over: look at how they went. The next run goes on with the rest", n)
-}
-
 // Target is whose devices an order is about, and where it is given.
 type Target struct {
 	Key  checkpoint.Key

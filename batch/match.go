@@ -53,8 +53,12 @@ func doneReason(a defender.MachineAction) string {
 }
 
 func maybeReason(a defender.MachineAction) string {
-	return fmt.Sprintf("action %s (%s) may be this call's, which had no tag; look it up in the portal", a.ID, a.Status)
+	return fmt.Sprintf("action %s (%s) %s", a.ID, a.Status, reasonMaybe)
 }
+
+// reasonMaybe ends the reason of a task with an action of which nobody knows whether
+// it is the call's. The task stays in doubt.
+const reasonMaybe = "may be this call's, which had no tag; look it up in the portal"
 
 // openOf is the index of the youngest open action, of an Offboard if there is
 // one; -1 if none is open.

@@ -42,7 +42,7 @@ type Options struct {
 	Wait    bool
 	Until   time.Time // no call from then on; zero: no end
 	Limit   int       // at most so many offboard calls in this run; 0: no limit
-	Canary  int       // take up only so many devices; 0: all
+	Canary  int       // the run ends with the first devices, of which so many lacked an answer; 0: with all. Start sets it by the plan
 
 	Seed int64 // of the jitter of back-off
 }

@@ -56,7 +56,7 @@ type Plan struct {
 	Done       map[checkpoint.Status]int // of earlier runs
 	InDoubt    int
 	ToDo       int // devices that would be called
-	Answered   int // devices that Defender has answered for since the batch was last added to
+	Answered   int // devices called since the batch was last added to of which no more is to be learnt
 	Added      int // lines that an earlier run did not know
 	Withdrawn  int // tasks that were not sent and are no longer in the list
 	Gone       int // tasks that were sent and are no longer in the list
@@ -76,6 +76,8 @@ type Plan struct {
 	unjudged string                  // what of --protect is open without an inventory
 	open     int                     // devices that were to be taken up again and have an open action
 	anew     int                     // devices to do that were not pending before
+	doubts   int                     // devices called since the batch was last added to that are to be looked up
+	older    int                     // devices called before that, which may be called again once they are looked up
 	silent   int                     // lines that lack nothing but a comment
 	spoken   bool                    // some line has a comment
 }
@@ -153,7 +155,7 @@ func (p *Plan) read(list lister, have []checkpoint.Task) error {
 	p.sayOnce()
 	p.withdraw(m)
 	p.round.next(p.Batch)
-	p.Answered = p.round.answered(have)
+	p.countCanary(have)
 	p.sayCanary()
 	return errors.Join(p.sameNames(), p.changes.err)
 }

@@ -2,7 +2,6 @@ package batch
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"mde-offboard/batch/checkpoint"
 )
@@ -52,20 +51,6 @@ func (r *round) next(b checkpoint.Batch) {
 	}
 }
 
-// answered counts the tasks for which Defender gave an answer in this round. A
-// call that had none, or was told to wait, has shown nothing.
-func (r *round) answered(have []checkpoint.Task) (n int) {
-	for i := range have {
-		switch have[i].Status {
-		case checkpoint.Accepted, checkpoint.AlreadyActive, checkpoint.Refused, checkpoint.Failed:
-			if have[i].Attempt > r.From {
-				n++
-			}
-		}
-	}
-	return n
-}
-
 // among puts the round among a plan's settings.
 func (r *round) among(settings string) string {
 	all := map[string]any{}
@@ -78,16 +63,4 @@ func (r *round) among(settings string) string {
 		return settings
 	}
 	return string(b)
-}
-
-// sayCanary says when --canary has nothing to hold up.
-func (p *Plan) sayCanary() {
-	n := p.Request.Canary
-	switch {
-	case n == 0 || p.ToDo == 0 || p.CanaryLeft() > 0:
-	case p.Answered >= n:
-		p.note(fmt.Sprintf("--canary %d is over: %s answered for, and the rest is not held up", n, countOf(n, "device")))
-	default:
-		p.note(fmt.Sprintf("--canary %d has nothing to hold up: no more than that are to be sent", n))
-	}
 }

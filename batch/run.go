@@ -21,6 +21,8 @@ type Runner struct {
 	*caller
 	show      func(Progress)
 	keep      map[int64]string // why a task in doubt is not to be called again
+	takes     int              // so many of what is pending
+	from      int64            // the last event before the round
 	name      string
 	sim       bool
 	settling  bool            // what is in doubt is looked up, and nothing is sent

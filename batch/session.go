@@ -139,7 +139,9 @@ func (o *Open) Refresh(ctx context.Context, opt Options, note func(string)) erro
 // Start writes the plan that was agreed to and begins a run of it. how says how
 // it was agreed to.
 func (o *Open) Start(ctx context.Context, p *Plan, what, how string, opt Options, show func(Progress)) (*Runner, error) {
-	r := &Runner{caller: o.s.caller(&opt), show: show, name: o.name, sim: o.s.Simulated, keep: p.keep, judged: p.judgedBy(), counts: map[checkpoint.Status]int{}, rows: map[string]map[string]bool{},
+	opt.Canary = p.CanaryLeft()
+	r := &Runner{caller: o.s.caller(&opt), show: show, name: o.name, sim: o.s.Simulated, keep: p.keep, judged: p.judgedBy(), takes: p.First(), from: p.round.From,
+		counts: map[checkpoint.Status]int{}, rows: map[string]map[string]bool{},
 		rng: rand.New(rand.NewPCG(uint64(opt.Seed), 0))}
 	now := o.s.Clock.Now()
 	settings, err := json.Marshal(p.described(&opt))
@@ -233,6 +235,7 @@ func (r *Runner) load(ctx context.Context) error {
 				t.NotBefore = now.Time
 			}
 			w := &work{Task: t, tags: before.tags[t.N], requests: before.requests[t.N], counted: t.Status, jumps: now.jumps, offset: before.offsets[t.N]}
+			w.placed = r.hasPlace(w)
 			switch {
 			case t.Status == checkpoint.Pending:
 				pending = append(pending, w)
@@ -286,27 +289,6 @@ func readFormer(rd checkpoint.Reader, batch int64, tasks []checkpoint.Task) (*fo
 		}
 	}
 	return f, nil
-}
-
-// queue takes up what is pending: what was never called before the rest, as what
-// something on the way turns away each time is not to keep others back. Of a canary
-// it takes as many as are not in doubt already.
-func (r *Runner) queue(pending []*work) {
-	slices.SortStableFunc(pending, func(a, b *work) int { return min(1, a.requests) - min(1, b.requests) })
-	if r.opt.Canary > 0 {
-		n := r.opt.Canary
-		if !r.opt.NoReads { // else nothing settles them
-			n -= min(n, len(r.doubt))
-		}
-		pending = pending[:min(n, len(pending))]
-	}
-	for _, w := range pending {
-		if w.NotBefore.IsZero() {
-			r.ready = append(r.ready, w)
-		} else {
-			r.later = append(r.later, w)
-		}
-	}
 }
 
 // Finish writes how the run ended and returns the code for it.

@@ -96,7 +96,7 @@ func (r *Runner) found(l *looked) {
 		r.recount(w)
 		r.opt.logger().Info(LogSettle, standing(r.name, &w.Task)...)
 		if w.Status == checkpoint.Pending {
-			if !r.settling {
+			if !r.settling && (r.opt.Canary == 0 || w.placed) { // else it waits with the rest
 				r.later = append(r.later, w)
 			}
 			continue
@@ -118,6 +118,7 @@ func (r *Runner) foundNoList() {
 	if without := r.outages.unanswered(noList, 0); without > r.opt.SettleWait+r.opt.MaxOutage {
 		r.stop(&Stop{Why: fmt.Sprintf("Defender had no list of actions for %v, and devices are in doubt", without.Round(time.Minute)),
 			Code: CodeStopped, Hint: "look the devices in doubt up in the portal; the same command looks for their actions again"})
+		r.stop(asStop(r.nowhereToLook()))
 	}
 	now := r.clock.Now()
 	for _, w := range r.doubt {
@@ -126,6 +127,20 @@ func (r *Runner) foundNoList() {
 		}
 	}
 }
+
+// nowhereToLook writes that devices in doubt were not found for want of a list. The
+// rest of a batch waits for them no longer.
+func (r *Runner) nowhereToLook() error {
+	var changes []checkpoint.TaskChange
+	for _, w := range r.doubt {
+		if w.Status == checkpoint.InDoubt && !staysInDoubt(&w.Task) {
+			changes = append(changes, checkpoint.TaskChange{N: w.N, Reason: ptr(reasonNoList)})
+		}
+	}
+	return r.changeAll("settle", changes)
+}
+
+const reasonNoList = "Defender has no list of actions to find this call's in; look the device up in the portal"
 
 // settle says what a look shows of one task in doubt; ok is false while it must
 // be looked at again.

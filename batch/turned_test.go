@@ -59,23 +59,6 @@ func TestTurnedAwayLast(t *testing.T) {
 	}
 }
 
-// TestCanaryCountsItsDoubts: devices of a canary that are in doubt are part of it,
-// and nobody is called in their place.
-func TestCanaryCountsItsDoubts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, simulator.Options{Seed: 1, Faults: "lost-before=3"})
-		all := devices(10)
-		if end, _ := w.canaryRun(all, 10*time.Second); end.counts[checkpoint.InDoubt] != 3 {
-			t.Fatalf("the first run: %v; want three in doubt", end.counts)
-		}
-		end, _ := w.canaryRun(all, 0)
-		if end.counts[checkpoint.Accepted] != 3 || end.counts[checkpoint.Pending] != 7 {
-			t.Errorf("the next run: %v; want three accepted, and no other called", end.counts)
-		}
-		w.judge(end, false)
-	})
-}
-
 // TestFirstLookOverTheDay has the first look wait for a network until what the plan
 // was judged by serves no more: nothing is sent then, and the chain says why.
 func TestFirstLookOverTheDay(t *testing.T) {

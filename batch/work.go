@@ -25,6 +25,7 @@ type work struct {
 	jumps    int               // of the clock that were noticed when the call was launched
 	offset   *offset           // that was known when calls of former runs were reserved; nil: none, or not one
 	epoch    int               // of the run, when its call began
+	placed   bool              // among those that a canary is made of
 }
 
 // since is when the oldest call was reserved whose effect is not known, or was
