@@ -136,9 +136,12 @@ func resumed(p *batch.Plan) string {
 
 func clockTime(t time.Time) string { return clockIn(t, time.Local) }
 
-// clockIn shows a moment on the clock of a zone, with the day if that is not
-// today.
+// clockIn shows a moment on the clock of a zone, the local one if it is nil, with
+// the day if that is not today.
 func clockIn(t time.Time, zone *time.Location) string {
+	if zone == nil {
+		zone = time.Local
+	}
 	t = t.In(zone)
 	if y, m, d := time.Now().In(zone).Date(); t.Year() == y && t.Month() == m && t.Day() == d {
 		return t.Format("15:04:05")
