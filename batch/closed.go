@@ -137,7 +137,7 @@ func (o *Open) reopens(tx *checkpoint.Tx, opt *Options) (*string, error) {
 	}
 	if !same {
 		return nil, &Stop{Why: fmt.Sprintf("batch %q is not the one that was planned: it was forgotten since", o.name), Code: CodeUsage,
-			Hint: "nothing was sent; run the same command again for a new plan"}
+			Hint: "run the same command again for a new plan"}
 	}
 	stop, err := o.closedSince(tx.Reader, opt.Again)
 	if err != nil {

@@ -22,10 +22,10 @@ func (p *Plan) Unusable() *Stop {
 	case p.Lines == 0:
 		return &Stop{Why: p.List + " has no lines", Code: CodeUsage}
 	case p.Bad > 0 && p.Told == p.Bad:
-		return &Stop{Why: p.List + ": " + noLineHasOne, Code: CodeUsage, Hint: hintComment + "; nothing was sent"}
+		return &Stop{Why: p.List + ": " + noLineHasOne, Code: CodeUsage, Hint: hintComment}
 	case p.Bad > 0 && !p.Request.SkipInvalid:
 		return &Stop{Why: fmt.Sprintf("%d of %d lines cannot be used", p.Bad, p.Lines), Code: CodeUsage,
-			Hint: "correct them, or give --skip-invalid to leave them out; nothing was sent"}
+			Hint: "correct them, or give --skip-invalid to leave them out"}
 	}
 	return nil
 }
@@ -38,15 +38,15 @@ func (p *Plan) Refused() *Stop {
 	}
 	req := &p.Request
 	if p.unjudged != "" {
-		return &Stop{Why: "--protect: " + p.unjudged, Code: CodeUsage, Hint: "leave --no-inventory out, or take the pattern out; nothing was sent"}
+		return &Stop{Why: "--protect: " + p.unjudged, Code: CodeUsage, Hint: "leave --no-inventory out, or take the pattern out"}
 	}
 	if req.RecentlySeen > 0 && req.Inventory == nil && p.ToDo > 0 {
 		return &Stop{Why: "--recently-seen cannot be judged without the inventory", Code: CodeUsage,
-			Hint: "leave --no-inventory or --recently-seen out; nothing was sent"}
+			Hint: "leave --no-inventory or --recently-seen out"}
 	}
 	if req.MaxDevices > 0 && p.ToDo > req.MaxDevices {
 		return &Stop{Why: fmt.Sprintf("%d devices are to be offboarded, more than --max-devices %d allows", p.ToDo, req.MaxDevices), Code: CodeUsage,
-			Hint: fmt.Sprintf("if the list is right, give --max-devices %d; nothing was sent", p.ToDo)}
+			Hint: fmt.Sprintf("if the list is right, give --max-devices %d", p.ToDo)}
 	}
 	return p.tooLargeAShare()
 }
@@ -60,11 +60,11 @@ func (p *Plan) tooLargeAShare() *Stop {
 	}
 	if inv.Onboarded == 0 {
 		return &Stop{Why: fmt.Sprintf("%d devices are to be offboarded, and the inventory has no onboarded device: more than --max-percent %g allows", p.ToDo, most),
-			Code: CodeUsage, Hint: "is this the right tenant? If it is, give --max-percent 100; nothing was sent"}
+			Code: CodeUsage, Hint: "is this the right tenant? If it is, give --max-percent 100"}
 	}
 	share := math.Ceil(float64(p.ToDo) * 100 / float64(inv.Onboarded))
 	return &Stop{Why: fmt.Sprintf("%d devices are to be offboarded, %g %% of the %d that are onboarded: more than --max-percent %g allows", p.ToDo, share, inv.Onboarded, most),
-		Code: CodeUsage, Hint: fmt.Sprintf("is this the list of what is to go, or an export of the whole fleet? If it is right, give --max-percent %g; nothing was sent", min(share, 100))}
+		Code: CodeUsage, Hint: fmt.Sprintf("is this the list of what is to go, or an export of the whole fleet? If it is right, give --max-percent %g", min(share, 100))}
 }
 
 // Target is whose devices an order is about, and where it is given.

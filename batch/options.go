@@ -112,10 +112,13 @@ type Stop struct {
 }
 
 func (s *Stop) Error() string {
-	if s.Err != nil {
-		return s.Why + ": " + s.Err.Error()
+	switch {
+	case s.Err == nil:
+		return s.Why
+	case s.Why == "": // it adds nothing but what goes with it
+		return s.Err.Error()
 	}
-	return s.Why
+	return s.Why + ": " + s.Err.Error()
 }
 
 func (s *Stop) Unwrap() error { return s.Err }

@@ -83,7 +83,7 @@ func (o *Open) load(ctx context.Context) error {
 	if err := o.s.Store.Verify(ctx, o.Batch.ID); errors.Is(err, context.Canceled) {
 		return err
 	} else if err != nil {
-		return &Stop{Why: "the checkpoint is not what was written", Err: err, Code: CodeError, Hint: "mde-offboard verify tells more; nothing was sent"}
+		return &Stop{Why: "the checkpoint is not what was written", Err: err, Code: CodeError, Hint: "mde-offboard verify tells more"}
 	}
 	if err := o.recover(ctx); err != nil {
 		return err

@@ -39,7 +39,7 @@ func (a *app) agree(j *job, s *connected, p *batch.Plan) (how string, err error)
 	switch {
 	case j.digest != "" && j.digest != digest && !a.goesOn(j, s, p):
 		return "", &batch.Stop{Why: fmt.Sprintf("the plan is %s, not %s as was agreed", digest, j.digest), Code: batch.CodeUsage,
-			Hint: p.Differs(j.digest, s.Target()) + "; look at the plan again. Nothing was sent"}
+			Hint: p.Differs(j.digest, s.Target()) + "; look at the plan again"}
 	case j.digest != "":
 		return agreedPlan + j.digest, nil
 	case j.yes:
@@ -55,9 +55,9 @@ func (a *app) agree(j *job, s *connected, p *batch.Plan) (how string, err error)
 	switch {
 	case errors.Is(err, errNoTerminal):
 		return "", &batch.Stop{Why: "there is no terminal to ask on", Code: batch.CodeUsage,
-			Hint: "look at the plan (mde-offboard plan), then give --yes or --plan " + digest + ". Nothing was sent"}
+			Hint: "look at the plan (mde-offboard plan), then give --yes or --plan " + digest}
 	case err != nil || answer != fmt.Sprint(n):
-		return "", &batch.Stop{Why: "not agreed to", Code: batch.CodeUsage, Hint: "nothing was sent", Asked: true}
+		return "", &batch.Stop{Why: "not agreed to", Code: batch.CodeUsage, Hint: "the same command asks again", Asked: true}
 	}
 	j.agreed = agreement{how: fmt.Sprintf("typed %d", n), plan: digest, canary: p.CanaryLeft() > 0}
 	return j.agreed.how, nil
@@ -115,6 +115,9 @@ var errNoTerminal = errors.New("there is no terminal")
 // ask asks on the terminal itself, since standard input may be the list. The
 // first signal is an answer too.
 func (a *app) ask(question string) (answer string, err error) {
+	if a.answers != nil {
+		return a.answers(question)
+	}
 	in, out, closeTTY, err := terminal()
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errNoTerminal, err)

@@ -44,6 +44,7 @@ type job struct {
 	spent    bool // --limit is used up
 	begun    bool // a run of this execution has ended
 	on       bool // its canary is over, and this execution goes on with the rest
+	sent     int  // calls that left in all of them
 }
 
 func (j *job) addFlags(f *pflag.FlagSet) {

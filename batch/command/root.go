@@ -63,6 +63,8 @@ type app struct {
 	// checks are what each command checks of its flags before it does anything
 	// else, by its name. The test of the README makes them too.
 	checks map[string]func() error
+	// answers has a question answered in place of somebody at the terminal; nil: not.
+	answers func(question string) (string, error)
 }
 
 // globals are the flags of every command.
@@ -318,7 +320,7 @@ func codeOf(err error) (code int, hint string) {
 	case errors.Is(err, context.Canceled):
 		code, hint = batch.CodeStopped, "the same command goes on"
 	case errors.Is(err, checkpoint.ErrDamaged):
-		hint = "nothing was sent. If this checkpoint cannot be restored, start with another one (--checkpoint FILE): actions that exist are looked up first"
+		hint = "if this checkpoint cannot be restored, start with another one (--checkpoint FILE): actions that exist are looked up first"
 	case errors.Is(err, checkpoint.ErrDisk):
 		hint = "nothing that was answered is lost; make space and run the same command again"
 	}

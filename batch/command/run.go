@@ -40,7 +40,7 @@ func (a *app) run(j *job, args []string) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return j.bySent(err)
 	}
 	defer s.Store.Close()
 	for again := true; again && err == nil; {
@@ -56,22 +56,6 @@ func (a *app) run(j *job, args []string) error {
 	return err
 }
 
-// restLeft is how a command ends that has sent something and does not begin the
-// rest. What keeps it back is no wrong usage any more: somebody did not agree, or a
-// guard has stopped it on the way.
-func restLeft(err error) error {
-	code, hint := codeOf(err)
-	why, ok := errors.AsType[*batch.Stop](err)
-	asked := ok && why.Asked
-	switch {
-	case code == batch.CodeUsage && asked:
-		code, hint = batch.CodeStopped, "what was sent is in the results; the same command goes on with the rest"
-	case code == batch.CodeUsage:
-		code, hint = batch.CodeGuard, "what was sent is in the results; look at the plan of the rest before it is run"
-	}
-	return &batch.Stop{Why: "the rest was not sent", Err: err, Code: code, Asked: asked, Hint: hint}
-}
-
 // stage plans, asks and works. again says that there is more to ask about: the
 // canary came back, or what the plan was judged by may have changed.
 func (a *app) stage(j *job, s *connected) (again bool, err error) {
@@ -81,10 +65,8 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 		defer open.Close()
 	}
 	switch {
-	case err != nil && j.begun:
-		return false, restLeft(err)
 	case err != nil:
-		return false, err
+		return false, j.bySent(err)
 	case plan.Nothing():
 		return false, a.nothing(j, s, open, plan)
 	}
@@ -92,13 +74,10 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 		return a.planAgain(old), nil
 	}
 	j.opt.Canary = plan.CanaryLeft()
-	before := j.begun
 	stop, err := a.work(j, s, open, plan, how)
 	switch {
-	case err != nil && before: // closed, perhaps, while it was asked
-		return false, restLeft(err)
 	case stop != nil && errors.Is(stop, batch.ErrNewPlan):
-		return !j.spent && a.planAgain(stop), nil
+		return !j.spent && a.planAgain(stop), nil // a limit of 0 would be none
 	case err != nil || !j.on:
 		return false, err
 	}
@@ -159,7 +138,7 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 		j.service.show(p)
 	})
 	if err != nil {
-		return nil, err
+		return nil, j.bySent(err)
 	}
 	j.drop() // the checkpoint has it
 	if !s.Simulated {
@@ -167,6 +146,7 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 	}
 	stop = runner.Run(a.Context, a.Hard)
 	j.service.rest()
+	j.sent += runner.Sent()
 	if j.opt.Limit > 0 { // it is one for all that the command sends
 		j.opt.Limit -= runner.Sent()
 		j.spent = j.opt.Limit <= 0
@@ -206,7 +186,7 @@ func (a *app) nothing(j *job, s *connected, open *batch.Open, plan *batch.Plan) 
 		return err
 	}
 	a.code = code
-	j.end.idle = !j.begun
+	j.end.idle = j.sent == 0
 	a.say("Nothing is left to do.")
 	return a.tellResults(j, s, open.Batch.ID, code)
 }

@@ -17,7 +17,6 @@ import (
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
 	"mde-offboard/batch/defender"
-	"mde-offboard/batch/input"
 	"mde-offboard/batch/simulator"
 )
 
@@ -292,36 +291,4 @@ func (v *virtual) runs(t *testing.T) (runs []checkpoint.Run) {
 		t.Fatal(err)
 	}
 	return runs
-}
-
-// TestAgreementCovers what was agreed to, and once a run of it has begun what is left
-// of it; not a device that an inventory which was read since lets through.
-func TestAgreementCovers(t *testing.T) {
-	now := time.Now()
-	ids := []string{fmt.Sprintf("%040x", 1), fmt.Sprintf("%040x", 2)}
-	var have []checkpoint.Task
-	for i, id := range ids {
-		have = append(have, checkpoint.Task{N: int64(i + 1), Position: int64(i + 1), File: "list.csv", Line: i + 2, Device: id, Comment: "retired", Status: checkpoint.Pending})
-	}
-	plan := func(seen time.Duration) *batch.Plan {
-		list, err := input.NewList("list.csv", strings.NewReader("MachineId,Comment\n"+ids[0]+",retired\n"+ids[1]+",retired\n"), input.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		inv := batch.NewInventory(now, []batch.Device{{ID: ids[0], Onboarding: "Onboarded", LastSeen: now.Add(-48 * time.Hour)}, {ID: ids[1], Onboarding: "Onboarded", LastSeen: now.Add(-seen)}})
-		p, err := batch.MakePlan(list, "list.csv", checkpoint.Batch{ID: 1, Name: "list"}, have, batch.Request{Name: "list", RecentlySeen: 24 * time.Hour, Inventory: inv})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-	s := &connected{}
-	shown, later := plan(time.Hour), plan(48*time.Hour)
-	j := &job{agreed: agreement{how: "typed 1", plan: shown.Digest(s.Target())}}
-	if !j.covered(s, shown) || j.covered(s, later) {
-		t.Errorf("the plan that was shown is covered: %v, one with another device: %v; want the first alone", j.covered(s, shown), j.covered(s, later))
-	}
-	if j.begun = true; !j.covered(s, later) {
-		t.Error("what is left of a plan that was begun is not covered")
-	}
 }
