@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -62,12 +63,16 @@ func (p *Plan) alsoCalled(row *input.Row) {
 	}
 }
 
+// ErrOtherNames says that a plan needs another draft: the list or the protect files
+// have changed since the last one.
+var ErrOtherNames = errors.New("the list has names that no draft has found")
+
 // sameNames refuses a list with such names that no draft has found.
 func (p *Plan) sameNames() error {
 	for id, names := range p.called {
 		for _, name := range names {
 			if !slices.Contains(p.Request.Called[id], name) {
-				return &input.Problem{File: p.List, Kind: input.KindFile, Text: "it was changed while it was read", Hint: "give the command again"}
+				return errors.Join(&input.Problem{File: p.List, Kind: input.KindFile, Text: "it was changed while it was read", Hint: "give the command again"}, ErrOtherNames)
 			}
 		}
 	}

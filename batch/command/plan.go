@@ -280,18 +280,34 @@ func (j *job) drop() {
 	}
 }
 
-// makePlan plans the lists as what is left of a batch.
+// makePlan plans the lists as what is left of a batch. They and the protect files
+// may have changed since they were drafted, as a night may lie in between: the names
+// by which devices are known are found anew then.
 func (j *job) makePlan(open *batch.Open, req batch.Request) (*batch.Plan, error) {
+	plan, err := j.tryPlan(open, req)
+	if !errors.Is(err, batch.ErrOtherNames) {
+		return plan, listError(err)
+	}
+	if _, err := j.draft(); err != nil {
+		return nil, err
+	}
+	plan, err = j.tryPlan(open, req)
+	return plan, listError(err)
+}
+
+// tryPlan is makePlan by the names that are known.
+func (j *job) tryPlan(open *batch.Open, req batch.Request) (*batch.Plan, error) {
 	j.drop()
+	req.Called = j.req.Called
 	defer lean()()
 	lists, err := batch.OpenSpooled(j.files, j.spooled, j.list)
 	if err != nil {
-		return nil, listError(err)
+		return nil, err
 	}
 	defer lists.Close()
 	plan, err := batch.MakePlan(lists, j.listName, open.Batch, open.Tasks, req)
 	if err != nil {
-		return nil, listError(err)
+		return nil, err
 	}
 	j.note(plan)
 	j.made = plan

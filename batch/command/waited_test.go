@@ -254,6 +254,38 @@ func TestProtectedWhileItWaits(t *testing.T) {
 	}
 }
 
+// TestNamedWhileItWaits has a device protected, while a night is waited for, by a
+// name that another of its lines has: in the protect file, or in the list.
+func TestNamedWhileItWaits(t *testing.T) {
+	const patterns, line = "keep-*\nvip-*\n", "vip-1"
+	for _, tt := range []struct{ why, before, since, named string }{
+		{"a pattern comes", "keep-*\n", patterns, line},
+		{"a line gets the name", patterns, patterns, "pc-1"},
+	} {
+		dir := t.TempDir()
+		protect, write := protectFile(t, dir)
+		write(tt.before)
+		synctest.Test(t, func(t *testing.T) {
+			v := newVirtual(t, dir, 5, simulator.Options{}, "--between", "01:00-02:00", "--timezone", "UTC", "--wait", "--protect", protect)
+			list := func(name string) {
+				text := "MachineId,Name,Comment\n"
+				for i, m := range append(v.machines, v.machines[0]) {
+					text += m.ID + "," + []string{"pc-0", "pc-1", "pc-2", "pc-3", "pc-4", name}[i] + ",retired\n"
+				}
+				if err := os.WriteFile(filepath.Join(dir, "list.csv"), []byte(text), 0o600); err != nil {
+					t.Error(err)
+				}
+			}
+			list(tt.named)
+			time.AfterFunc(30*time.Minute, func() { write(tt.since); list(line) })
+			v.run(t)
+			if n := v.j.end.sum.Counts; v.a.code != batch.CodeDone || n[checkpoint.Accepted] != 4 || n[checkpoint.Skipped] != 2 || v.sim.Books().Devices[v.machines[0].ID] != nil {
+				t.Errorf("%s: code %d, %v; want the first not called, and the others accepted", tt.why, v.a.code, n)
+			}
+		})
+	}
+}
+
 // piped is the name of a pipe from which a text comes.
 func piped(t *testing.T, text string) string {
 	t.Helper()
