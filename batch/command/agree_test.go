@@ -90,7 +90,7 @@ func (p *person) close(t *testing.T) {
 // However the command ends it tells whether anything was sent, which its code must
 // fit.
 func TestAgreedTo(t *testing.T) {
-	night, two := []string{"--between", "01:00-02:00", "--wait"}, []string{"--between", "00:00-00:05", "--between", "00:30-02:00", "--wait", "--per-minute", "1"}
+	night, two := []string{"--between", "00:10-01:10", "--wait"}, []string{"--between", "00:00-00:05", "--between", "00:10-01:10", "--wait", "--per-minute", "1"}
 	canary := []string{"--canary", "3"}
 	first, rest := "the first 3 of 10 devices", "7 devices"
 	const sent, none = "what was sent is in the results", "nothing was sent"
@@ -131,7 +131,7 @@ func TestAgreedTo(t *testing.T) {
 		{"once, with hours in between", two, []string{"10"}, nil, []string{"10 devices"}, batch.CodeDone, "", "", 10},
 		{"a canary once, with hours in between", append(two, "--canary", "9"), []string{"9", "1"}, nil, []string{"the first 9 of 10", "1 device "}, batch.CodeDone, "", "", 10},
 		{"a plan that a night has changed", night, []string{"10", "no"}, func(_ *testing.T, p *person, _ func()) {
-			time.AfterFunc(30*time.Minute, func() { p.write(p.machines[0].ID) })
+			time.AfterFunc(5*time.Minute, func() { p.write(p.machines[0].ID) })
 		}, []string{"10 devices", "9 devices"}, batch.CodeUsage, "not agreed to", none, 0},
 		{"a plan that a guard refuses after a night", append(night, "--max-percent", "50"), []string{"10"}, func(_ *testing.T, p *person, _ func()) {
 			others := func(status string) {
@@ -140,10 +140,10 @@ func TestAgreedTo(t *testing.T) {
 				}
 			}
 			others("Onboarded")
-			time.AfterFunc(30*time.Minute, func() { others("CanBeOnboarded") })
+			time.AfterFunc(5*time.Minute, func() { others("CanBeOnboarded") })
 		}, []string{"10 devices"}, batch.CodeUsage, "10 devices are to be offboarded, 100 %", none, 0},
 		{"a protect file that has gone after a night", night, []string{"10"}, func(_ *testing.T, p *person, _ func()) {
-			time.AfterFunc(30*time.Minute, func() { p.write("") })
+			time.AfterFunc(5*time.Minute, func() { p.write("") })
 		}, []string{"10 devices"}, batch.CodeUsage, "--protect: ", "", 0},
 	} {
 		t.Run(tt.why, func(t *testing.T) {

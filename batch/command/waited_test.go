@@ -215,7 +215,7 @@ func TestRestNotSent(t *testing.T) {
 // TestProtectedWhileItWaits adds to a protect file while hours are waited for: the
 // device is not called in them.
 func TestProtectedWhileItWaits(t *testing.T) {
-	stretches := []string{"--between", "02:00-02:05", "--between", "05:00-05:05", "--between", "08:00-09:00"}
+	stretches := []string{"--between", "00:00-00:05", "--between", "00:10-00:15", "--between", "00:20-01:20"}
 	for _, tt := range []struct {
 		why  string
 		args []string
@@ -223,10 +223,10 @@ func TestProtectedWhileItWaits(t *testing.T) {
 		pipe bool // there is another protect file, which can be read only once
 		runs int
 	}{
-		{"before anything was planned with the inventory", []string{"--between", "22:00-23:00"}, 4 * time.Hour, false, 1},
-		{"without an inventory", append(stretches, "--no-inventory"), 4 * time.Hour, false, 3},
-		{"with one that is fresh", []string{"--between", "12:00-12:05", "--between", "12:35-13:30"}, 12*time.Hour + 20*time.Minute, false, 2},
-		{"beside a pipe", stretches, 4 * time.Hour, true, 3},
+		{"before anything was planned with the inventory", []string{"--between", "00:10-01:10"}, 5 * time.Minute, false, 1},
+		{"without an inventory", append(stretches, "--no-inventory"), 7 * time.Minute, false, 3},
+		{"with one that is fresh", stretches, 7 * time.Minute, false, 3},
+		{"beside a pipe", stretches, 7 * time.Minute, true, 3},
 	} {
 		t.Run(tt.why, func(t *testing.T) {
 			dir := t.TempDir()
@@ -266,7 +266,7 @@ func TestNamedWhileItWaits(t *testing.T) {
 		protect, write := protectFile(t, dir)
 		write(tt.before)
 		synctest.Test(t, func(t *testing.T) {
-			v := newVirtual(t, dir, 5, simulator.Options{}, "--between", "01:00-02:00", "--timezone", "UTC", "--wait", "--protect", protect)
+			v := newVirtual(t, dir, 5, simulator.Options{}, "--between", "00:10-01:10", "--timezone", "UTC", "--wait", "--protect", protect)
 			list := func(name string) {
 				text := "MachineId,Name,Comment\n"
 				for i, m := range append(v.machines, v.machines[0]) {
@@ -277,7 +277,7 @@ func TestNamedWhileItWaits(t *testing.T) {
 				}
 			}
 			list(tt.named)
-			time.AfterFunc(30*time.Minute, func() { write(tt.since); list(line) })
+			time.AfterFunc(5*time.Minute, func() { write(tt.since); list(line) })
 			v.run(t)
 			if n := v.j.end.sum.Counts; v.a.code != batch.CodeDone || n[checkpoint.Accepted] != 4 || n[checkpoint.Skipped] != 2 || v.sim.Books().Devices[v.machines[0].ID] != nil {
 				t.Errorf("%s: code %d, %v; want the first not called, and the others accepted", tt.why, v.a.code, n)
