@@ -2,10 +2,12 @@ package batch
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +59,28 @@ func TestTurnedAwayLast(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOneAtATimeAfterAHold has Defender ask each call of ten minutes to wait for one:
+// after the first burst, one call a minute shows that it still does.
+func TestOneAtATimeAfterAHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{})
+		w.opt.MaxFailures = Threshold{From: math.MaxInt}
+		ids, until := magicIDs("dead0400", 60), time.Now().Add(10*time.Minute)
+		var waits atomic.Int64
+		w.wire.answered = func(r *http.Request, res *http.Response) {
+			if isOffboard(r) && time.Now().Before(until) {
+				waits.Add(1)
+				res.StatusCode = http.StatusTooManyRequests
+				res.Header.Set("Retry-After", "60")
+			}
+		}
+		end := w.run(ids)
+		if n, most := waits.Load(), int64(w.opt.Workers+10); end.counts[checkpoint.Refused] != len(ids) || n > most {
+			t.Errorf("%d calls were asked to wait, %v, %v; want at most %d, and all called then", n, end.counts, end.stop, most)
+		}
+	})
 }
 
 // TestFirstLookOverTheDay has the first look wait for a network until what the plan
