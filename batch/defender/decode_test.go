@@ -25,12 +25,14 @@ func FuzzMachineAction(f *testing.F) {
 	})
 }
 
-// TestTroubleshoot keeps what nobody has described as it came, on one line.
+// TestTroubleshoot keeps all of what nobody has described, on one line.
 func TestTroubleshoot(t *testing.T) {
 	for in, want := range map[string]string{
 		`null`: "", `""`: "", `"the script ended\nwith an error"`: "the script ended with an error",
 		`{"errorCode": -2147024809, "steps": ["run"]}`: `{"errorCode":-2147024809,"steps":["run"]}`, `7`: "7",
-		`{"from":"https:\/\/user:secret@proxy.example"}`: `{"from":"https://[redacted]@proxy.example"}`,
+		`{"from":"https:\/\/user:secret@proxy.example"}`:         `{"from":"https://[redacted]@proxy.example"}`,
+		`{"z":12345678901234567890,"a":"\u003cb\u003e?a=1&b=2"}`: `{"a":"<b>?a=1&b=2","z":12345678901234567890}`,
+		`{"n":1e400,"text":"why it failed"}`:                     `{"n":1e400,"text":"why it failed"}`, `1e400`: "1e400",
 	} {
 		var a MachineAction
 		if err := json.Unmarshal([]byte(`{"id":"a-1","troubleshootInfo":`+in+`}`), &a); err != nil || a.Troubleshoot != want {

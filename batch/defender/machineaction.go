@@ -1,6 +1,7 @@
 package defender
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"time"
@@ -23,9 +24,9 @@ type MachineAction struct {
 	Cancelled                                  time.Time
 
 	ErrorHResult int64 // 0 when fine
-	// Troubleshoot is troubleshootInfo as it came: nobody has described its shape.
-	// What is no text is JSON; control characters are left out, and what is long is
-	// cut.
+	// Troubleshoot is troubleshootInfo, of which nobody has described the shape. What
+	// is no text is JSON, with its keys sorted and its numbers as they came. It is on
+	// one line, without control characters and secrets, and cut if it is long.
 	Troubleshoot string
 	Title        string
 	Scope        string
@@ -81,16 +82,18 @@ func (a *MachineAction) UnmarshalJSON(b []byte) error {
 // raw is a value whose shape is not known, in words, and without the escapes behind
 // which a secret would not be seen.
 func raw(b json.RawMessage) string {
+	in := json.NewDecoder(bytes.NewReader(b))
+	in.UseNumber() // of any size, digit by digit
 	var v any
-	if len(b) == 0 || json.Unmarshal(b, &v) != nil || v == nil {
+	if in.Decode(&v) != nil || v == nil {
 		return ""
 	}
 	if words, ok := v.(string); ok {
 		return tidy(words)
 	}
-	again, err := json.Marshal(v)
-	if err != nil {
-		return ""
-	}
-	return tidy(string(again))
+	var again strings.Builder
+	out := json.NewEncoder(&again)
+	out.SetEscapeHTML(false)
+	out.Encode(v) // which cannot fail: it has just been read
+	return tidy(again.String())
 }
