@@ -58,13 +58,15 @@ func (o *outages) answered(what string) {
 func (c *caller) silent(kind string, err error) *Stop {
 	named := patience(0, err)
 	lasted := c.outages.unanswered(kind, named)
-	why := fmt.Sprintf("no answer of Defender's for %v", c.opt.MaxOutage)
+	why, until := fmt.Sprintf("no answer of Defender's for %v", c.opt.MaxOutage), c.clock.Now().Add(named).Format("Mon 15:04 MST")
 	switch {
 	case lasted > c.opt.MaxOutage:
 	case lasted+named <= c.opt.MaxOutage:
 		return nil
-	default:
-		why = fmt.Sprintf("Defender asks to wait until %s, for longer than %v without an answer", c.clock.Now().Add(named).Format("Mon 15:04 MST"), c.opt.MaxOutage)
+	case named > c.opt.MaxOutage:
+		why = fmt.Sprintf("Defender asks to wait until %s, for longer than %v without an answer", until, c.opt.MaxOutage)
+	default: // the time would be over in the middle of the wait
+		why = fmt.Sprintf("no answer of Defender's for %v, and it asks to wait until %s", lasted.Round(time.Second), until)
 	}
 	return &Stop{Why: why, Err: err, Code: CodeStopped, Hint: strings.TrimPrefix(hint(err)+"; the same command goes on", "; ")}
 }

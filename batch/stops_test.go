@@ -56,6 +56,8 @@ func TestStops(t *testing.T) {
 			most: 60, reason: "an outage, though each device is looked up before it is called again"},
 		{name: "asked to wait for longer than an outage may last", sim: simulator.Options{Faults: "503-retry-after:1h"}, code: CodeStopped, why: "Defender asks to wait until ",
 			hint: "goes on", pending: 20, most: 20, reason: "it says so at once, and when to come again"},
+		{name: "turned away for 40 s, for ever", sim: simulator.Options{Faults: "503-retry-after:40s"}, code: CodeStopped, why: "no answer of Defender's for 29m",
+			most: 60, reason: "what has lasted is the outage, and no wait of 40 s"},
 		{name: "down for good", change: func(w *world) { w.atPost(10, func() { w.sim.SetDown(true) }) }, code: CodeStopped, why: "cannot be reached: not sent: dial tcp: connect: connection refused", hint: "check the network, the proxy",
 			pending: 11, most: 29, reason: "no connection is had"},
 		{name: "down from the start", change: func(w *world) { w.opt.MaxOutage = time.Minute; w.downAfterLogin() }, code: CodeStopped, why: "no answer of Defender's for 1m",
