@@ -123,6 +123,9 @@ func TestTurnedAwayAlone(t *testing.T) {
 		{"a firewall's page", 403, page, 1, 3, 1, 999, CodeStopped, "status 403: the answer is not Defender's", 9, 99},
 		{"for a while", 403, page, 1, 2, 28, 6, CodeIncomplete, "", 2, 6},
 		{"in one burst with the others", 403, page, 20, 2, 18, 999, CodeStopped, "no answer of Defender's for 30m0s", 9, 99},
+		{"a hold, for one alone", 429, page, 1, 1, 19, 999, CodeStopped, "told each call of what is left to wait, for longer than 30m0s", 30, 40},
+		{"a hold, in one burst with the others", 429, page, 20, 3, 17, 999, CodeStopped, "told each call of what is left to wait, for longer than 30m0s", 9, 20},
+		{"a hold, for a while", 429, page, 1, 1, 19, 25, CodeIncomplete, "", 26, 26},
 		{"all that are left", 403, page, 1, 3, 0, 999, CodeStopped, "no answer of Defender's for 30m0s", 9, 99},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {

@@ -2,6 +2,8 @@ package batch
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"mde-offboard/batch/checkpoint"
@@ -39,7 +41,7 @@ func (r *Runner) heed(w *work, v verdict) {
 	r.landed(w)
 	switch {
 	case v.trouble != nil:
-		if !r.stale(w) {
+		if r.turned[w.N] = true; !r.stale(w) {
 			r.outage(unreachable(v.trouble))
 		}
 		return
@@ -53,9 +55,30 @@ func (r *Runner) heed(w *work, v verdict) {
 	switch {
 	case v.answered:
 		r.probing = r.stale(w)
+		r.outages.answered(noTurn)
+		clear(r.turned)
 	case turnedAway:
 		r.probe()
+		if r.turned[w.N] = true; v.next == back {
+			r.putOff()
+		}
 	}
+}
+
+// noTurn is what goes without an answer while calls are told to wait.
+const noTurn = "turn"
+
+// putOff ends the run when a 429 is what comes for all that is left, for as long as
+// an outage may last: one device may be answered so for good. Of the waits that were
+// named a part counts, as who shares the quota may have it used up for an hour.
+func (r *Runner) putOff() {
+	lasted := r.outages.unanswered(noTurn, 0)
+	open := func(w *work) bool { return !r.turned[w.N] && w.blocked == "" } // it may have another answer
+	if lasted <= r.opt.MaxOutage || slices.ContainsFunc(slices.Concat(r.ready, r.later, r.doubt), open) {
+		return
+	}
+	r.stop(&Stop{Why: fmt.Sprintf("Defender has told each call of what is left to wait, for longer than %v", r.opt.MaxOutage), Code: CodeStopped,
+		Hint: "others may be using the application's quota; the same command goes on"})
 }
 
 // outage begins one or makes it longer.

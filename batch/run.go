@@ -53,10 +53,11 @@ type Runner struct {
 		tries int
 		why   string
 	}
-	probing             bool // calls go one at a time
-	epoch               int  // how often that began
-	asking              int  // calls under way that left in this epoch
-	jumps               int  // of the clock that were noticed
+	turned              map[int64]bool // tasks that were turned away since a call was last answered
+	probing             bool           // calls go one at a time
+	epoch               int            // how often that began
+	asking              int            // calls under way that left in this epoch
+	jumps               int            // of the clock that were noticed
 	stopping            *Stop
 	cancel              context.CancelFunc // of waits and reads
 	waitFor, waitIs     string             // in words, and of what kind it is

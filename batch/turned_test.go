@@ -43,7 +43,7 @@ func TestTurnedAwayLast(t *testing.T) {
 	}{
 		{"a count of calls", http.StatusForbidden, 0, func(w *world) { w.opt.Limit = 3 }, 3, 3},
 		{"a wait that is longer than an outage may last", http.StatusForbidden, time.Hour, func(w *world) { w.opt.Workers = 1 }, 1, 2},
-		{"a hold for one device alone", http.StatusTooManyRequests, time.Minute, func(w *world) { w.opt.Workers, w.opt.Until = 1, time.Now().Add(3*time.Hour) }, 1, 1},
+		{"a hold for one device alone", http.StatusTooManyRequests, time.Minute, func(w *world) { w.opt.Workers = 1 }, 1, 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, simulator.Options{})
@@ -56,6 +56,66 @@ func TestTurnedAwayLast(t *testing.T) {
 			}
 			if end.code != CodeStopped || end.counts[checkpoint.Accepted] != 5 {
 				t.Errorf("%s: code %d, %v, %v; want the others accepted", tt.why, end.code, end.stop, end.counts)
+			}
+		})
+	}
+}
+
+// TestTurnedAwayEachItsWay has what is left kept back for good, each device in
+// another way: the run ends, whichever comes in between.
+func TestTurnedAwayEachItsWay(t *testing.T) {
+	for _, status := range []int{http.StatusForbidden, http.StatusServiceUnavailable, 0} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, simulator.Options{Faults: "lost-before@1"})
+			ids := magicIDs("dead0426", 1)
+			if status == 0 { // it is in doubt in another batch
+				other := w.beside("other")
+				other.opt.NoReads = true
+				other.run(ids)
+			}
+			w.turnAway("dead0400", http.StatusTooManyRequests, time.Minute)
+			held := w.wire.answered
+			w.turnAway("dead0426", status, time.Minute)
+			another := w.wire.answered
+			w.wire.answered = func(r *http.Request, res *http.Response) {
+				held(r, res)
+				another(r, res)
+			}
+			w.opt.Until = time.Now().Add(6 * time.Hour)
+			end := w.run(slices.Concat(devices(5), ids, magicIDs("dead0400", 1)))
+			if end.stop == nil || end.code != CodeStopped || end.stop.Asked || end.counts[checkpoint.Accepted] != 5 {
+				t.Errorf("429 and %d: %v, %v; want the others accepted, and an end before the time is up", status, end.stop, end.counts)
+			}
+		})
+	}
+}
+
+// TestHeldForAWhile has Defender ask calls to wait, for longer than an outage may last:
+// that is none while anything else is left, or another call is answered.
+func TestHeldForAWhile(t *testing.T) {
+	slow(t)
+	for _, tt := range []struct {
+		reason  string
+		faults  string
+		devices int
+		held    func(minute int, device string) bool
+	}{
+		{"others are left", "", 60, func(m int, id string) bool { return m < 74 && id != device("device 59") }},
+		{"one is answered in between", "", 3, func(m int, id string) bool { return m < 41 && (m < 18 || m > 20 || id != device("device 0")) }},
+		{"one is looked up", "lost-before@1", 2, func(m int, id string) bool { return m < 90 && id != device("device 0") }},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, simulator.Options{Faults: tt.faults, Pending: 100 * time.Hour, Repeat: simulator.RepeatExisting})
+			w.opt.SettleWait = time.Hour
+			began := time.Now()
+			w.wire.answered = func(r *http.Request, res *http.Response) {
+				if isOffboard(r) && tt.held(int(time.Since(began).Minutes()), strings.Split(r.URL.Path, "/")[3]) {
+					res.StatusCode = http.StatusTooManyRequests
+					res.Header.Set("Retry-After", "60")
+				}
+			}
+			if end := w.run(devices(tt.devices)); end.counts[checkpoint.Pending] > 0 {
+				t.Errorf("%s: %v, %v; want none left", tt.reason, end.stop, end.counts)
 			}
 		})
 	}
