@@ -43,22 +43,22 @@ func staysInDoubt(t *checkpoint.Task) bool {
 	return strings.HasPrefix(t.Reason, reasonAnother) || strings.HasSuffix(t.Reason, reasonMaybe) || t.Reason == reasonNoList
 }
 
-// First is how many of the devices that are to do a run takes up: all of them, or
-// as many as the canary has places for.
-func (p *Plan) First() int {
-	if left := p.Request.Canary - p.Answered; left > 0 {
-		return min(p.ToDo, max(0, left-p.doubts))
-	}
-	return p.ToDo
-}
-
 // CanaryLeft is of how many devices there is to be an answer before somebody is
 // asked again; 0 if there is no canary, or it is over, or it would be all there is.
 func (p *Plan) CanaryLeft() int {
-	if left := p.Request.Canary - p.Answered; left > 0 && p.First() < p.ToDo+p.older {
+	if left := p.Request.Canary - p.Answered; left > 0 && max(left, p.doubts) < p.doubts+p.ToDo+p.older {
 		return left
 	}
 	return 0
+}
+
+// First is how many of the devices that are to do a run takes up: all of them, or
+// as many as the canary has places for.
+func (p *Plan) First() int {
+	if left := p.CanaryLeft(); left > 0 {
+		return min(p.ToDo, max(0, left-p.doubts))
+	}
+	return p.ToDo
 }
 
 // CanaryOver is what there is to say, behind an article, when the first n devices

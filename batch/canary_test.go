@@ -279,6 +279,7 @@ func TestCanaryAndDoubts(t *testing.T) {
 		}, []night{{3, 0, 3, 2}, {1, 1, 4, 3}, {0, 6, 10, 9}}},
 		{"they are of an earlier round", 3, "lost-before=2", nil, func(w *world, list []string) { w.rerun(listOf(all[:2]), 10*time.Second) }, []night{{3, 3, 5, 3}, {0, 7, 10, 10}}},
 		{"they are of an earlier round, and there is no more than a canary beside", 8, "lost-before=2", nil, func(w *world, list []string) { w.rerun(listOf(all[:2]), 10*time.Second) }, []night{{8, 8, 10, 8}, {0, 2, 10, 10}}},
+		{"they are of an earlier round, and all there is are a canary", 10, "lost-before=2", nil, func(w *world, _ []string) { w.rerun(listOf(all[:2]), 10*time.Second) }, []night{{0, 8, 10, 10}}},
 		{"they are of an earlier round, and protected now", 8, "lost-before=2", nil, func(w *world, _ []string) {
 			w.rerun(listOf(all[:2]), 10*time.Second)
 			w.req.Protect, _ = ReadProtection([]string{protectFile(w.t, strings.Join(all[:2], "\n"))}, nil)
