@@ -73,7 +73,7 @@ func (p *Plan) sayCanary() {
 	switch {
 	case n == 0 || p.ToDo == 0 || p.CanaryLeft() > 0:
 	case p.Answered >= n:
-		p.note(fmt.Sprintf("--canary %d is over: %s answered for, and the rest is not held up", n, countOf(n, "device")))
+		p.note(fmt.Sprintf("--canary %d is over: %s called, and the rest is not held up", n, countOf(n, "device")))
 	default:
 		p.note(fmt.Sprintf("--canary %d has nothing to hold up: no more than that are to be sent", n))
 	}

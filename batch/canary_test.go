@@ -178,8 +178,8 @@ func TestCanaryNotes(t *testing.T) {
 	}{
 		{"it does", nil, 1, ""},
 		{"there is none", have, 0, ""},
-		{"it is over", have, 1, "--canary 1 is over: 1 device answered for, and the rest is not held up"},
-		{"it is long over", more, 1, "--canary 1 is over: 1 device answered for, and the rest is not held up"},
+		{"it is over", have, 1, "--canary 1 is over: 1 device called, and the rest is not held up"},
+		{"it is long over", more, 1, "--canary 1 is over: 1 device called, and the rest is not held up"},
 		{"it is all there is", nil, 2, "--canary 2 has nothing to hold up: no more than that are to be sent"},
 	} {
 		p := planOf(t, listOf(devices(2)), checkpoint.Batch{ID: 1}, tc.have, Request{Canary: tc.canary})
