@@ -82,7 +82,7 @@ func (a *attempt) admit(ctx context.Context, previous *defender.Exchange) error 
 	if c.halted.Load() {
 		return errHalted
 	}
-	if until, stop := c.opt.closed(c.clock.Now()); stop != nil || !until.IsZero() {
+	if until, stop := c.opt.Closed(c.clock.Now()); stop != nil || !until.IsZero() {
 		return errClosed
 	}
 	in := a.intent

@@ -13,9 +13,9 @@ const WaitClosed = "outside the allowed hours"
 // errClosed says that a call came too late for them.
 var errClosed = errors.New(WaitClosed)
 
-// closed says until when calling is not allowed at a moment, or why there will
+// Closed says until when calling is not allowed at a moment, or why there will
 // be no call any more; both are zero while it is allowed.
-func (o *Options) closed(now time.Time) (until time.Time, stop *Stop) {
+func (o *Options) Closed(now time.Time) (until time.Time, stop *Stop) {
 	if !o.Until.IsZero() && !now.Before(o.Until) {
 		return until, &Stop{Why: "the time is up", Code: CodeStopped, Asked: true}
 	}
@@ -43,7 +43,7 @@ func (r *Runner) closed(now time.Time) (until time.Time, ok bool) {
 	if !now.Before(r.shutFrom) && now.Before(r.shutUntil) && r.opt.Until.IsZero() {
 		return r.shutUntil, false
 	}
-	until, stop := r.opt.closed(now)
+	until, stop := r.opt.Closed(now)
 	if stop != nil {
 		r.stop(stop)
 		return now, false
@@ -91,7 +91,7 @@ func (r *Runner) untilOpen(ctx context.Context) {
 func (c *caller) hours(ctx context.Context) error {
 	for {
 		now := c.clock.Now()
-		until, stop := c.opt.closed(now)
+		until, stop := c.opt.Closed(now)
 		if stop != nil {
 			return stop
 		}

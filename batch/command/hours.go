@@ -211,14 +211,20 @@ func (a *app) readingHours(j *job, s *connected, b *batch.Open) (batch.Options, 
 	}
 	for said := false; j.wait; said = true {
 		now := s.Clock.Now()
-		open := opt.Allowed(now)
-		if !open.After(now) {
+		open, stop := opt.Closed(now)
+		if stop != nil {
+			return opt, stop
+		}
+		if open.IsZero() {
 			break
 		}
 		if !said {
 			a.say("Outside the allowed hours: waiting until %s", clockIn(open, a.zone))
 		}
 		j.waits(batch.Progress{Batch: j.name, Simulated: s.Simulated, Total: len(b.Tasks), Counts: counted(b.Tasks), Wait: batch.WaitClosed, Until: open})
+		if !opt.Until.IsZero() && opt.Until.Before(open) {
+			open = opt.Until // what ends then is not to wait ten seconds more
+		}
 		select {
 		case <-time.After(min(10*time.Second, open.Sub(now))):
 			stop, err := b.ClosedNow(a.Context, j.req.Again)

@@ -324,3 +324,42 @@ func (v *virtual) runs(t *testing.T) (runs []checkpoint.Run) {
 	}
 	return runs
 }
+
+// TestOverBeforeTheHours ends a run by the clock that nobody is asked about, while it
+// waits for hours which open later than that. Until then it read nothing.
+func TestOverBeforeTheHours(t *testing.T) {
+	for _, args := range [][]string{{"--until", "06:00"}, {"--for", "6h"}, {"--for", "6h", "--until", "07:00", "--no-inventory"}} {
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			v := newVirtual(t, dir, 5, simulator.Options{}, append(args, "--between", "22:00-23:00", "--timezone", "UTC", "--wait")...)
+			began := time.Now()
+			err := v.a.run(v.j, []string{filepath.Join(v.dir, "list.csv")})
+			if code, _ := codeOf(err); code != batch.CodeStopped || err.Error() != "the time is up" || time.Since(began) != 6*time.Hour {
+				t.Errorf("%q: %v, code %d, after %v; want that the time is up, code 4, after 6 hours", args, err, code, time.Since(began))
+			}
+			if all := v.sim.Books().Calls["all"]; all != nil && all.Calls > 0 {
+				t.Errorf("%q: %d calls; want none", args, all.Calls)
+			}
+		})
+	}
+}
+
+// TestReadingHours says for whom the hours hold while a plan is made.
+func TestReadingHours(t *testing.T) {
+	for _, tt := range []struct {
+		why   string
+		j     job
+		holds bool
+	}{
+		{"somebody is asked now, and the run waits: it reads at once", job{hours: hours{wait: true}}, false},
+		{"somebody is asked now, and the run does not wait: it does not even read", job{}, true},
+		{"nobody is asked", job{yes: true}, true},
+		{"a plan changes nothing", job{planning: true}, false},
+	} {
+		tt.j.opt.Allowed = func(t time.Time) time.Time { return t.Add(time.Hour) }
+		opt, err := testApp(t).readingHours(&tt.j, &connected{}, nil)
+		if (opt.Allowed != nil) != tt.holds || err != nil {
+			t.Errorf("readingHours() holds: %t, %v; want %t (%s)", opt.Allowed != nil, err, tt.holds, tt.why)
+		}
+	}
+}
