@@ -22,6 +22,7 @@ type hours struct {
 	length   time.Duration
 
 	parsed quota.Hours
+	zone   string // its name, for people
 }
 
 // addFlags registers the flags of the hours that are allowed.
@@ -53,7 +54,7 @@ func (h *hours) apply(now time.Time, opt *batch.Options) error {
 	if opt.Until, err = h.endsAt(now); err != nil {
 		return usage{err}
 	}
-	opt.Wait = h.wait
+	opt.Wait, h.zone = h.wait, zoneName(now.In(zone))
 	if h.parsed.Always() {
 		return nil
 	}
@@ -62,7 +63,7 @@ func (h *hours) apply(now time.Time, opt *batch.Options) error {
 		return usage{fmt.Errorf("--between %s: no call may be made, as one can take %v (--timeout)", strings.Join(h.between, "; "), takes)}
 	}
 	opt.Night = h.night
-	opt.Hours = strings.Join(h.between, "; ") + " " + zone.String()
+	opt.Hours = strings.Join(h.between, "; ") + " " + h.zone
 	opt.Allowed = func(t time.Time) time.Time { return next(h.parsed, t, takes) }
 	return nil
 }
@@ -85,6 +86,21 @@ func loadZone(name string) (*time.Location, error) {
 		return nil, fmt.Errorf("--timezone %q is no zone such as Europe/Madrid or UTC", name)
 	}
 	return zone, nil
+}
+
+// zoneName names the zone of a moment for who may read it elsewhere. The system's
+// own has no name that Go can tell where TZ is not set, so it is told by what its
+// clocks show.
+func zoneName(at time.Time) string {
+	if name := at.Location().String(); name != "Local" {
+		return name
+	}
+	short, _ := at.Zone()
+	offset := "UTC" + at.Format("-07:00")
+	if short == "UTC" || strings.ContainsAny(short, "+-") { // nor has every zone a short name
+		return "local time (" + offset + ")"
+	}
+	return "local time (" + short + ", " + offset + ")"
 }
 
 // endsAt is from when on a run begins no call; zero: it has no end.
@@ -170,7 +186,7 @@ func (h *hours) inNight(n int) string {
 	if h.parsed.Always() {
 		return ""
 	}
-	s := fmt.Sprintf(", in the %s of the allowed hours (%s, %s)", ordinal(n), strings.Join(h.between, "; "), h.parsed.Zone())
+	s := fmt.Sprintf(", in the %s of the allowed hours (%s, %s)", ordinal(n), strings.Join(h.between, "; "), h.zone)
 	if n > 1 && !h.wait {
 		s += "; run the same command again in each"
 	}

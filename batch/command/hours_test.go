@@ -1,6 +1,7 @@
 package command
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,56 @@ func TestHoursAllowed(t *testing.T) {
 	if got != "22:00 CET" {
 		t.Errorf("Allowed(noon) = %s; want 22:00 CET, the clock of the zone", got)
 	}
+}
+
+// TestLocalHours has hours by the clock of a machine told so that they can be read
+// on another one.
+func TestLocalHours(t *testing.T) {
+	defer func(was *time.Location) { time.Local = was }(time.Local)
+	madrid, err := loadZone("Europe/Madrid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := at(t, "2026-11-21T12:00:00Z")
+	for _, tt := range []struct {
+		reason string
+		local  *time.Location
+		want   string
+	}{
+		{"TZ names it", madrid, "Europe/Madrid"},
+		{"nothing does: by its short name and what its clocks show", local(t, "CET", 3600), "local time (CET, UTC+01:00)"},
+		{"another offset", local(t, "NST", -12600), "local time (NST, UTC-03:30)"},
+		{"it has no short name either", local(t, "-03", -10800), "local time (UTC-03:00)"},
+		{"a server's", local(t, "UTC", 0), "local time (UTC+00:00)"},
+	} {
+		time.Local = tt.local
+		h, opt := hours{between: []string{"22:00-06:00"}, timezone: "local"}, batch.Options{}
+		if err := h.apply(now, &opt); err != nil {
+			t.Fatal(err)
+		}
+		if opt.Hours != "22:00-06:00 "+tt.want {
+			t.Errorf("%s: Hours = %q; want them by %q", tt.reason, opt.Hours, tt.want)
+		}
+		if got := h.inNight(1); !strings.Contains(got, "(22:00-06:00, "+tt.want+")") {
+			t.Errorf("%s: inNight() = %q; want %q in it", tt.reason, got, tt.want)
+		}
+	}
+}
+
+// local is a zone as the system gives it, which names no place: one of a single type
+// in the form of tzfile(5).
+func local(t *testing.T, short string, offset int32) *time.Location {
+	t.Helper()
+	data := append([]byte("TZif"), make([]byte, 16)...)
+	for _, count := range []uint32{0, 0, 0, 0, 1, uint32(len(short) + 1)} {
+		data = binary.BigEndian.AppendUint32(data, count)
+	}
+	data = append(binary.BigEndian.AppendUint32(data, uint32(offset)), 0, 0)
+	zone, err := time.LoadLocationFromTZData("Local", append(data, short+"\x00"...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return zone
 }
 
 func TestNight(t *testing.T) {
