@@ -115,6 +115,10 @@ func (w wide) ascii(dst, src []byte) int {
 	return n
 }
 
+// errHalf tells of a text in UTF-16 with an odd byte at its end: with it a row may
+// be gone, or all that came after.
+var errHalf = errors.New("ends in half a character of UTF-16, which has two bytes for each: the file was cut, or a byte was added")
+
 // Transform is transform.Transformer's.
 func (w wide) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for err == nil && nSrc < len(src) {
@@ -135,6 +139,9 @@ func (w wide) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error)
 		if err == nil && nDst == len(dst) && nSrc < len(src) {
 			err = transform.ErrShortDst
 		}
+	}
+	if err == nil && atEOF && len(src)%2 != 0 {
+		err = errHalf
 	}
 	return nDst, nSrc, err
 }

@@ -112,7 +112,10 @@ func NewList(name string, r io.Reader, opt Options) (*List, error) {
 	head := make([]byte, sampleBytes)
 	n, err := io.ReadFull(text, head)
 	whole := err == io.EOF || err == io.ErrUnexpectedEOF
-	if err != nil && !whole {
+	switch {
+	case errors.Is(err, errHalf):
+		return nil, halved(name)
+	case err != nil && !whole:
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	head = head[:n]
@@ -252,10 +255,17 @@ func (l *List) failed(err error, row *Row) error {
 		p.Text = `the row that begins here has more than 1 MiB: a quote (") is opened and not closed`
 	case errors.Is(err, errNUL):
 		p.Kind, p.Text, p.Hint = KindText, "a NUL byte in this row or near it: the file is damaged, or no text", "take the list from its source again"
+	case errors.Is(err, errHalf):
+		return halved(l.name)
 	default:
 		return fmt.Errorf("%s: after line %d: %w", l.name, l.line, err)
 	}
 	return p
+}
+
+// halved refuses a list that is not all there.
+func halved(name string) *Problem {
+	return &Problem{File: name, Kind: KindText, Text: errHalf.Error(), Hint: "take the list from its source again"}
 }
 
 // Columns returns the names of the columns that are not ours, in their order.

@@ -195,6 +195,7 @@ func TestRefused(t *testing.T) {
 		{"a title above a header that a flag knows", "Report,\nGerät,Comment\n" + idA + ",x", Options{IDColumn: "gerät"}, KindHeader,
 			`list.csv:2: looks like the header of the list, and stands below other rows: "Gerät", "Comment"`},
 		{"UTF-16 without a byte order mark", "M\x00a\x00", Options{}, KindFile, "list.csv: has NUL bytes: UTF-16 without a byte order mark, or no text at all"},
+		{"UTF-16 that is cut", "\xff\xfeI\x00d\x00\n", Options{}, KindText, "list.csv: ends in half a character of UTF-16, which has two bytes for each: the file was cut, or a byte was added"},
 		{"two columns of 40 hex, none with a known name", "a,b\n" + idA + "," + idB, Options{}, KindColumn,
 			`list.csv: 2 columns hold what looks like device ids: "a" (such as "` + idA + `"), "b" (such as "` + idB + `")`},
 		{"two columns of 40 hex, one with a name that any table may have", "TargetDevice,Id\n" + idA + "," + idB, Options{}, KindColumn,
@@ -236,6 +237,7 @@ func TestRefused(t *testing.T) {
 // TestBroken shows the errors that end a list after its first rows.
 func TestBroken(t *testing.T) {
 	head := "MachineId,Comment\n" + idA + ",x\n"
+	wide := func(ascii string) string { return "\xff\xfe" + strings.Join(strings.Split(ascii, ""), "\x00") + "\x00" }
 	disk := errors.New("disk on fire")
 	for _, tc := range []struct {
 		why  string
@@ -252,6 +254,8 @@ func TestBroken(t *testing.T) {
 			`list.csv:3: the row that begins here has more than 1 MiB: a quote (") is opened and not closed`},
 		{"a NUL late in the file", strings.NewReader(head + strings.Repeat(idB+",x\n", 7000) + "\x00"),
 			`list.csv:7003: a NUL byte in this row or near it: the file is damaged, or no text`},
+		{"UTF-16 that is cut late in the file", strings.NewReader(wide(head+strings.Repeat(idB+",x\n", 7000)) + "d"),
+			`list.csv: ends in half a character of UTF-16, which has two bytes for each: the file was cut, or a byte was added`},
 		{"a reader that fails late", io.MultiReader(strings.NewReader(head+strings.Repeat(idB+",x\n", 7000)), iotest.ErrReader(disk)),
 			`list.csv: after line 7002: disk on fire`},
 	} {
