@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -106,35 +105,6 @@ func (a *app) stillNeeded(err error, b checkpoint.Batch) error {
 	}
 	return &batch.Stop{Why: err.Error(), Code: batch.CodeUsage, Hint: "nothing was forgotten; " + hint}
 }
-
-// days is a flag for a length of time that is told in days.
-type days time.Duration
-
-// String is the value as it is given on the command line.
-func (d *days) String() string {
-	if *d == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%gd", time.Duration(*d).Hours()/24)
-}
-
-// Set reads 90d, or a duration such as 36h.
-func (d *days) Set(s string) error {
-	if n, ok := strings.CutSuffix(s, "d"); ok {
-		v, err := strconv.ParseUint(n, 10, 16)
-		*d = days(time.Duration(v) * 24 * time.Hour)
-		return err
-	}
-	v, err := time.ParseDuration(s)
-	if err == nil && v < 0 {
-		err = errors.New("it is negative")
-	}
-	*d = days(v)
-	return err
-}
-
-// Type names the value in the help.
-func (d *days) Type() string { return "days" }
 
 // retire forgets the tenant's batches that nobody has touched for as long as
 // --retention says. Those that are needed stay, and nothing here changes how the

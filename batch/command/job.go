@@ -65,7 +65,7 @@ func (j *job) addFlags(f *pflag.FlagSet) {
 	j.req.MaxPercent = 50
 	f.Var((*percent)(&j.req.MaxPercent), "max-percent", "refuse to offboard more than `P` percent of the onboarded inventory, where that is more than 5 devices; 100: no limit")
 	f.StringArrayVar(&j.protect, "protect", nil, "never offboard the devices in `FILE`: ids, names with *, tag:…, group:…, os:…, one a line; a line that begins with # is a comment; repeatable")
-	f.DurationVar(&j.req.RecentlySeen, "recently-seen", 0, "hold back devices that were seen within `D`, such as 72h, or whose record does not say when; one that the inventory lacks has left it long ago and is sent, with a warning (default: off)")
+	f.Var((*days)(&j.req.RecentlySeen), "recently-seen", "hold back devices that were seen within `D`, such as 3d, or whose record does not say when; one that the inventory lacks has left it long ago and is sent, with a warning (default: off)")
 	f.IntVar(&j.req.Canary, "canary", 0, "send the first `N` devices, then ask again; unattended, the next run goes on (default: off)")
 	f.BoolVar(&j.simulate, "simulate", false, "rehearse against the embedded simulator; no tenant, no login, nothing is changed")
 	f.Var((*faultSpec)(&j.faults), "faults", "faults `SPEC` that the simulator plays, such as lost-after=5%,429-seconds@40; help: lists them")
@@ -92,8 +92,8 @@ func (j *job) checkFlags() error {
 			return usage{fmt.Errorf("--retry %q: only refused and failed can be taken up again", s)}
 		}
 	}
-	if j.req.MaxDevices < 0 || j.req.Canary < 0 || j.req.RecentlySeen < 0 {
-		return usage{errors.New("--max-devices, --canary and --recently-seen must not be negative")}
+	if j.req.MaxDevices < 0 || j.req.Canary < 0 {
+		return usage{errors.New("--max-devices and --canary must not be negative")}
 	}
 	if _, err := cleanComment(j.req.Comment); err != nil {
 		return err

@@ -64,6 +64,7 @@ func TestWrongUsage(t *testing.T) {
 		{"a switch that is neither on nor off", nil, "run fleet.csv --yes=maybe", `--yes "maybe" is neither true nor false`},
 		{"a length of time without a unit", nil, "track fleet --every 5", `--every "5" is not a length of time such as 90s or 8h`},
 		{"one that is given in words", nil, "run fleet.csv --retention 90days", `--retention "90days" is not a length of time such as 90d or 36h`},
+		{"the same of a guard", nil, "run fleet.csv --recently-seen 3days", `--recently-seen "3days" is not a length of time such as 90d or 36h`},
 		{"a share that is none", nil, "run fleet.csv --max-percent 200", `--max-percent "200": it is not a share`},
 		{"a flag without its value", nil, "run fleet.csv --batch", "flag needs an argument: --batch"},
 		{"a command without its list", nil, "run --yes", "run: LIST… is missing"},

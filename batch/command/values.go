@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -62,6 +63,40 @@ func (t *threshold) Set(s string) error {
 
 // Type names the value in the help.
 func (t *threshold) Type() string { return "threshold" }
+
+// days is a flag for a length of time that is told in days.
+type days time.Duration
+
+// String is the value as it is given on the command line.
+func (d *days) String() string {
+	if *d == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%gd", time.Duration(*d).Hours()/24)
+}
+
+// Set reads 90d, or a duration such as 36h.
+func (d *days) Set(s string) error {
+	if n, ok := strings.CutSuffix(s, "d"); ok {
+		v, err := strconv.ParseUint(n, 10, 16)
+		if err == nil {
+			*d = days(time.Duration(v) * 24 * time.Hour)
+		}
+		return err
+	}
+	v, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		return err
+	case v < 0:
+		return errors.New("it is negative")
+	}
+	*d = days(v)
+	return nil
+}
+
+// Type names the value in the help.
+func (d *days) Type() string { return "days" }
 
 // isEmpty says whether a flag has got nothing for its value, or a list with nothing
 // in one of its places. A script gives it so when it takes it from a variable that

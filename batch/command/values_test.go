@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -47,18 +48,27 @@ func TestGuardValues(t *testing.T) {
 		{"max-failures", "101%", noShare},
 		{"max-failures", "%", noShare},
 		{"max-failures", "10%%", noShare},
+		{"recently-seen", "3d", ""},
+		{"recently-seen", "72h", ""},
+		{"recently-seen", "3", "missing unit"},
+		{"recently-seen", "3.5d", "invalid syntax"},
+		{"recently-seen", "70000d", "out of range"},
+		{"recently-seen", "-72h", "negative"},
 	}
 	for _, tt := range tests {
 		f := pflag.NewFlagSet("", pflag.ContinueOnError)
 		j := &job{}
 		j.addFlags(f)
 		j.addRunFlags(f)
-		before := j.opt.MaxFailures.String() + f.Lookup("max-percent").Value.String()
+		state := func() string {
+			return fmt.Sprint(j.opt.MaxFailures, f.Lookup("max-percent").Value, j.req.RecentlySeen)
+		}
+		before := state()
 		err := f.Parse([]string{"--" + tt.flag + "=" + tt.value})
 		if (err == nil) != (tt.want == "") || err != nil && (!strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "--"+tt.flag)) {
 			t.Errorf("--%s=%s: %v; want an error with %q", tt.flag, tt.value, err, tt.want)
 		}
-		if after := j.opt.MaxFailures.String() + f.Lookup("max-percent").Value.String(); err != nil && after != before {
+		if after := state(); err != nil && after != before {
 			t.Errorf("--%s=%s: %v, and it is %s now; want %s left", tt.flag, tt.value, err, after, before)
 		}
 	}

@@ -125,7 +125,15 @@ func choose(file string, s sample, opt Options) (layout, error) {
 			"leave out the columns that are not needed; if they are empty, delete the separators at the end of its first row")
 	}
 	if len(s.rows) == 0 {
-		return layout{}, ch.refuse(KindFile, "no row can be read", "check that it is a CSV file, and where its quotes are")
+		text, hint := "no row can be read", "check that it is a CSV file, and where its quotes are"
+		if s.formulas {
+			text, hint = text+textFormulas, hintFormula
+		}
+		return layout{}, ch.refuse(KindFile, text, hint)
+	}
+	if sep := unread(s.rows, opt); sep != "" && !slices.ContainsFunc(ch.cols, func(c column) bool { return c.ids > 0 }) {
+		return layout{}, ch.refuse(KindColumn, fmt.Sprintf("its cells are separated by %s; commas, semicolons and tabs are read", quote(sep)),
+			"put a line sep="+sep+" above its first, or "+hintSave)
 	}
 	if i := lateHeader(s.rows, opt); i != none {
 		return layout{}, &Problem{File: file, Line: s.lines[i], Kind: KindHeader, Text: "looks like the header of the list, and stands below other rows: " + quoteAll(s.rows[i]),

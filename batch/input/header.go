@@ -85,6 +85,22 @@ func shapeOf(cell string) string {
 	}, cell)
 }
 
+// unread returns what separates known names or ids within the first cells of rows
+// and is no separator that is looked for, or "".
+func unread(rows [][]string, opt Options) string {
+	for _, sep := range []string{"|", "^", "~", ":"} {
+		for i, row := range rows {
+			parts := strings.Split(row[0], sep)
+			if len(parts) > 1 && slices.ContainsFunc(parts, func(part string) bool {
+				return isID(trimID(part)) || i == 0 && len(row) == 1 && isIDName(part, opt)
+			}) {
+				return sep
+			}
+		}
+	}
+	return ""
+}
+
 // lateHeader returns the place of a header that is not the first row, because a
 // title stands above it, or none: it has more known names than the first row, that
 // of the device ids among them, and no data above it. Whoever would take the title

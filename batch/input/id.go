@@ -145,6 +145,9 @@ func explain(kind Kind, cell, file string) (text, hint string) {
 		return fmt.Sprintf("%s has %d characters, a device id has 40 (hexadecimal): %d too many", q, len(v), len(v)-idLength),
 			"take the id from its source again"
 	}
+	if formula.MatchString(v) {
+		return q + " is a formula around a device id, as it is written for a spreadsheet", hintFormula
+	}
 	const hintAgain = "take the id from its source again"
 	if nearID(v) {
 		for i, r := range v {

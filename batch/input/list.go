@@ -75,6 +75,8 @@ type List struct {
 	entra int   // the one of them that holds Entra ids, or none
 	line  int   // of the last row
 
+	formulas bool // ids at its beginning are written as formulas
+
 	garbled int // cells that are not ours and have bytes that are no text
 	first   int // the line of the first
 
@@ -126,6 +128,7 @@ func NewList(name string, r io.Reader, opt Options) (*List, error) {
 	if l.layout, err = choose(name, s, opt); err != nil {
 		return nil, err
 	}
+	l.formulas = s.formulas
 	l.describe(text.mark, s)
 	l.text = &aheadText{r: text}
 	l.limit = &bounded{r: io.MultiReader(bytes.NewReader(head[s.skip:]), l.text), left: maxRow}
@@ -135,7 +138,11 @@ func NewList(name string, r io.Reader, opt Options) (*List, error) {
 	return l, nil
 }
 
-const hintSave = "save it as CSV UTF-8 (comma delimited)"
+const (
+	hintSave     = "save it as CSV UTF-8 (comma delimited)"
+	textFormulas = `: device ids of the list are formulas (="…"), as they are written for a spreadsheet`
+	hintFormula  = `write the id alone: without the equals sign, and the quotes around it`
+)
 
 // notLists are files of text that are no lists, by what they begin with. A brace
 // alone does not do: a GUID may have one.
@@ -246,6 +253,9 @@ func (l *List) failed(err error, row *Row) error {
 	switch {
 	case errors.As(err, &bad) && bad.StartLine == bad.Line:
 		p.Line, p.Column, p.Text = bad.Line+l.shift, bad.Column, `a quote (") in the middle of a cell`
+		if l.formulas {
+			p.Text, p.Hint = p.Text+textFormulas, hintFormula
+		}
 		row.Line, row.Problem = p.Line, p
 		l.line = p.Line
 		return nil

@@ -207,6 +207,10 @@ func TestRefused(t *testing.T) {
 		{"hashes alone, by another name", "File,File SHA\na," + idA, Options{}, KindColumn, `list.csv: no column holds device ids (40 hexadecimal characters): its columns are "File", "File SHA"`},
 		{"a SHA-256 of 40 digits is no id either", "File,Sha-256\na," + idA, Options{}, KindColumn, `list.csv: no column holds device ids (40 hexadecimal characters): its columns are "File", "Sha-256"`},
 		{"names alone", "Host\nlap-1", Options{}, KindName, `list.csv: a list of device names (column "Host"), no column holds device ids (40 hexadecimal characters)`},
+		{"a separator that is not looked for", "MachineId|Comment\n" + idA + "|x", Options{}, KindColumn, `list.csv: its cells are separated by "|"; commas, semicolons and tabs are read`},
+		{"the same without a header, and with commas in comments", idA + ":a, b\n" + idB + ":c", Options{}, KindColumn, `list.csv: its cells are separated by ":"; commas, semicolons and tabs are read`},
+		{"ids that are formulas, and no header", "=\"" + idA + "\"\n", Options{}, KindFile,
+			`list.csv: no row can be read: device ids of the list are formulas (="…"), as they are written for a spreadsheet`},
 		{"nothing that we know", "a,b\n1,2", Options{}, KindColumn, `list.csv: no column holds device ids (40 hexadecimal characters): its columns are "a", "b"`},
 		{"resolve: names and a word, with no header: which column holds the names is not guessed", "LAP-0002,host\nLAP-0003,x", Options{NamesOK: true}, KindColumn,
 			`list.csv: no column holds device names, device ids or Entra device ids: its columns are "Column1", "Column2"`},
@@ -406,6 +410,24 @@ func TestNotes(t *testing.T) {
 		}
 		if diff := cmp.Diff(tc.want, l.Notes()); diff != "" {
 			t.Errorf("%s: Notes() (-want +got):\n%s", tc.why, diff)
+		}
+	}
+}
+
+// TestFormulas tells of ids that are formulas, in quotes or not, what they are.
+func TestFormulas(t *testing.T) {
+	const form = `="` + idA + `"`
+	for _, tc := range []struct{ why, in, want string }{
+		{"as they are typed", "MachineId,Comment\n" + form + ",x\n" + form + ",y", `list.csv:2:2: a quote (") in the middle of a cell: device ids of the list are formulas (="…")`},
+		{"in a cell with quotes", "MachineId\n\"" + strings.ReplaceAll(form, `"`, `""`) + "\"", "is a formula around a device id"},
+	} {
+		rows, _, err := readAll(strings.NewReader(tc.in), Options{})
+		if err != nil || len(rows) == 0 || rows[0].Problem == nil {
+			t.Errorf("%s: %v, %v; want rows with problems", tc.why, rows, err)
+			continue
+		}
+		if p := rows[0].Problem; !strings.Contains(p.Error(), tc.want) || p.Hint != hintFormula {
+			t.Errorf("%s: %s (%s); want …%s…", tc.why, p, p.Hint, tc.want)
 		}
 	}
 }

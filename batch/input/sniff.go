@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,12 +25,17 @@ type sample struct {
 	comma     rune
 	rows      [][]string // rows that are not blank; the first may be a header
 	lines     []int      // of the file, on which they start
+	formulas  bool       // ids in it are formulas
 }
+
+// formula is an id as it is written for a spreadsheet that would make a number of
+// it. In a CSV file its quotes would have to be quoted.
+var formula = regexp.MustCompile(`="[0-9A-Fa-f]{40}"`)
 
 // look takes the sample from the beginning of a text. whole says that head is
 // all of the text.
 func look(head []byte, whole bool, opt Options) sample {
-	var s sample
+	s := sample{formulas: formula.Match(head)}
 	comma := s.preamble(head)
 	body := head[s.skip:]
 	if i := bytes.LastIndexByte(body, '\n'); !whole && i >= 0 {

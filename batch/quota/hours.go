@@ -2,6 +2,7 @@ package quota
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -46,10 +47,14 @@ func ParseHours(specs []string, zone *time.Location) (Hours, error) {
 	return h, nil
 }
 
+// dash stands between two times or days, with spaces or without.
+var dash = regexp.MustCompile(`\s*-\s*`)
+
 func parseSpan(part string) (s span, err error) {
 	if part == "" {
 		return s, fmt.Errorf("nothing is given; any time is 00:00-24:00")
 	}
+	part = dash.ReplaceAllString(part, "-")
 	times := part
 	if i := strings.LastIndexByte(part, ' '); i >= 0 {
 		times = part[i+1:]

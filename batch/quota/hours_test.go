@@ -37,6 +37,7 @@ func TestHoursOpen(t *testing.T) {
 		{"autumn: half past two, the first time", "02:00-03:00", "2026-10-25T00:30:00Z", true},
 		{"autumn: half past two, again", "02:00-03:00", "2026-10-25T01:30:00Z", true},
 		{"spring: after 01:59 comes 03:00", "02:00-03:00", "2026-03-29T01:00:00Z", false},
+		{"spaces around the dashes", "Mon - Fri 22:00 - 06:00", "2026-11-20T21:00:00Z", true},
 		{"either of two", "06:00-07:00; 20:00-21:00", "2026-11-20T19:30:00Z", true},
 	}
 	for _, tt := range tests {
