@@ -21,6 +21,12 @@ var key = checkpoint.Key{Cloud: "commercial", Tenant: "t", Application: "a"}
 // past puts a batch of one device into a checkpoint, as it was left then.
 func past(t *testing.T, store *checkpoint.Store, name string, status checkpoint.Status, then time.Time) {
 	t.Helper()
+	pastOf(t, store, key, name, status, then)
+}
+
+// pastOf is past for a tenant.
+func pastOf(t *testing.T, store *checkpoint.Store, key checkpoint.Key, name string, status checkpoint.Status, then time.Time) {
+	t.Helper()
 	err := store.Update(func(tx *checkpoint.Tx) error {
 		id, err := tx.NewBatch(checkpoint.NewBatch{Name: name, Cloud: key.Cloud, Tenant: key.Tenant, Application: key.Application}, then)
 		if err != nil || name == "" {
@@ -88,6 +94,8 @@ func TestRetire(t *testing.T) {
 	past(t, store, "done yesterday", checkpoint.Skipped, time.Now().AddDate(0, 0, -1))
 	past(t, store, "this one", checkpoint.Skipped, long)
 	past(t, store, "", "", long)
+	pastOf(t, store, checkpoint.Key{Cloud: key.Cloud, Tenant: "another", Application: "a"}, "another tenant's", checkpoint.Skipped, long)
+	pastOf(t, store, checkpoint.Key{Cloud: "gcc", Tenant: key.Tenant, Application: "a"}, "another cloud's", checkpoint.Skipped, long)
 
 	a, j := testApp(t), &job{name: "this one"}
 	s := &connected{Session: batch.Session{Store: store, Clock: &batch.Clock{}, Key: key}}
@@ -117,24 +125,6 @@ func TestRetire(t *testing.T) {
 	}
 	if _, err := report.VerifyFolder(t.Context(), filepath.Dir(found[0]), nil, nil, ""); err != nil {
 		t.Errorf("the report of the batch that is gone: %v", err)
-	}
-}
-
-func TestDays(t *testing.T) {
-	tests := []struct {
-		text string
-		want time.Duration
-		ok   bool
-	}{
-		{"90d", 90 * 24 * time.Hour, true}, {"36h", 36 * time.Hour, true}, {"0d", 0, true},
-		{"-1d", 0, false}, {"-36h", 0, false}, {"a week", 0, false}, {"1.5d", 0, false},
-	}
-	for _, tt := range tests {
-		var d days
-		err := d.Set(tt.text)
-		if (err == nil) != tt.ok || tt.ok && time.Duration(d) != tt.want {
-			t.Errorf("Set(%q) = %v, %v; want %v, ok %v", tt.text, time.Duration(d), err, tt.want, tt.ok)
-		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -52,6 +53,20 @@ func TestFigures(t *testing.T) {
 		`mde_offboard_start_timestamp_seconds{`+labels+`} 1000`, `mde_offboard_written_timestamp_seconds{`+labels+`} 2000`)
 	if text := (&metrics{}).figures(-1); strings.Contains(text, "exit_code") || strings.Contains(text, "done_") {
 		t.Errorf("a run at work has no exit code, and no end that is not known:\n%s", text)
+	}
+
+	// Who reads the file while it is written has all of the old one.
+	dir := t.TempDir()
+	m.path, m.warn = filepath.Join(dir, "run.prom"), func(err error) { t.Error(err) }
+	m.write(-1)
+	begun := fileText(t, m.path)
+	reader := filepath.Join(dir, "reader")
+	if err := os.Link(m.path, reader); err != nil {
+		t.Fatal(err)
+	}
+	m.write(3)
+	if ended, old := fileText(t, m.path), fileText(t, reader); !strings.Contains(ended, "exit_code") || old != begun {
+		t.Errorf("the file is\n%s\nand what was begun to be read\n%s; want a file of its own for each", ended, old)
 	}
 }
 

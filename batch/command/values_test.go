@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -90,6 +91,24 @@ func TestThreshold(t *testing.T) {
 		j.addRunFlags(f)
 		if err := f.Parse(tt.args); err != nil || j.opt.MaxFailures != tt.want || j.req.MaxPercent != 50 {
 			t.Errorf("%q: %+v, --max-percent %g, %v; want %+v, 50", tt.args, j.opt.MaxFailures, j.req.MaxPercent, err, tt.want)
+		}
+	}
+}
+
+func TestDays(t *testing.T) {
+	tests := []struct {
+		text string
+		want time.Duration
+		ok   bool
+	}{
+		{"90d", 90 * 24 * time.Hour, true}, {"36h", 36 * time.Hour, true}, {"0d", 0, true},
+		{"-1d", 0, false}, {"-36h", 0, false}, {"a week", 0, false}, {"1.5d", 0, false},
+	}
+	for _, tt := range tests {
+		var d days
+		err := d.Set(tt.text)
+		if (err == nil) != tt.ok || tt.ok && time.Duration(d) != tt.want {
+			t.Errorf("Set(%q) = %v, %v; want %v, ok %v", tt.text, time.Duration(d), err, tt.want, tt.ok)
 		}
 	}
 }
