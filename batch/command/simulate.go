@@ -35,7 +35,7 @@ func (a *app) simulateCommand() *cobra.Command {
 		Short: "Serve a strict Defender with faults on request, for rehearsals",
 		Long: `simulate serves a Defender that is as strict as the real one, with an OAuth
 authority of its own, over HTTPS on loopback. It prints the variables with which
-a run in another process finds it, and its books when it ends.`,
+a run in another process finds it, and the totals of its books when it ends.`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.simulate(r) },
 	}
@@ -43,7 +43,7 @@ a run in another process finds it, and its books when it ends.`,
 	f := cmd.Flags()
 	f.StringVar(&r.addr, "listen", "127.0.0.1:0", "loopback `ADDRESS` to serve on")
 	f.StringVar(&r.dir, "dir", "", "write ca.pem and env to `DIR` (default: a new temporary one)")
-	f.StringVar(&r.books, "books", "", "write the books to `FILE` at the end (default: standard output)")
+	f.StringVar(&r.books, "books", "", "write the books to `FILE` at the end, with every device (default: none; their totals go to standard output)")
 	f.StringSliceVar(&r.listed, "inventory", nil, "take the devices of these `LISTS` for the inventory (default: every id is a device)")
 	f.Int64Var(&r.opt.Seed, "seed", 1, "seed `N` of all that is random")
 	f.Var((*faultSpec)(&r.opt.Faults), "faults", "faults `SPEC` to play, such as lost-after=5%,429-seconds@40; help: lists them")
@@ -155,15 +155,16 @@ func (a *app) simulate(r *rehearsal) error {
 		return err
 	}
 	<-a.Context.Done()
-	books, err := json.MarshalIndent(sim.Books(), "", "  ")
+	books := sim.Books()
+	a.answer(func() { a.sayTotals(books) })
+	if r.books == "" {
+		return nil
+	}
+	whole, err := json.MarshalIndent(books, "", "  ")
 	if err != nil {
 		return err
 	}
-	if r.books != "" {
-		return os.WriteFile(r.books, books, 0o600)
-	}
-	fmt.Fprintln(a.Stdout, string(books))
-	return nil
+	return os.WriteFile(r.books, whole, 0o600)
 }
 
 // powerShellQuotes are all that PowerShell takes for a single quote.
@@ -212,7 +213,7 @@ func (r *rehearsal) announce(a *app, sim *simulator.Server) (err error) {
 	}
 	a.say("SIMULATED Defender at %s; the variables that a run needs are in %s (env.ps1 for PowerShell):", sim.URL(), filepath.Join(r.dir, "env"))
 	fmt.Fprint(a.Stdout, text)
-	a.say("Its books: %s/simulator/books, and here at the end. Ctrl-C ends it.", sim.URL())
+	a.say("Its books: %s/simulator/books; here at the end their totals, and all of them with --books FILE. Ctrl-C ends it.", sim.URL())
 	return nil
 }
 
