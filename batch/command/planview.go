@@ -20,7 +20,7 @@ func (a *app) showPlan(j *job, s *connected, p *batch.Plan) {
 	} else {
 		a.say("Target      %s; its tenant and application are not known without a login", s.Host)
 	}
-	a.showInventory(p)
+	a.showInventory(s, p)
 	lookedUp := "looked up before anything else"
 	if j.opt.NoReads {
 		a.say("Look-ups    none, without the permission to read: an action that is open already is not seen, and what falls in doubt stays so")
@@ -88,7 +88,7 @@ func (a *app) showLines(list string, lines int, notes []string) {
 }
 
 // showInventory says against what the devices were checked.
-func (a *app) showInventory(p *batch.Plan) {
+func (a *app) showInventory(s *connected, p *batch.Plan) {
 	inv := p.Request.Inventory
 	switch {
 	case inv == nil && p.ToDo == 0:
@@ -100,7 +100,11 @@ func (a *app) showInventory(p *batch.Plan) {
 		a.say("Inventory   not read: no device is checked, and --max-percent is not judged")
 		return
 	}
-	a.say("Inventory   %s, %d onboarded, read %s", count(inv.Len(), "device"), inv.Onboarded, clockTime(inv.At))
+	of := ""
+	if s.Simulated { // --max-percent and --protect are judged by it all the same
+		of = ", made up for the rehearsal"
+	}
+	a.say("Inventory   %s, %d onboarded, read %s%s", count(inv.Len(), "device"), inv.Onboarded, clockTime(inv.At), of)
 }
 
 // tallies shows lines of some kinds, the first of each by name.

@@ -58,6 +58,7 @@ func TestCredentials(t *testing.T) {
 		{"certificate, PEM", "certificate", false, certificate("both.pem", "")},
 		{"certificate, PFX as of today, SHA-256", "certificate", false, certificate("modern.pfx", "p w")},
 		{"certificate, PFX as of old, SHA-1", "certificate", false, certificate("legacy.pfx", "p w")},
+		{"certificate, PFX without a password", "certificate", false, certificate("open.pfx", "")},
 		{"workload identity", "workload-identity", false, func(t *testing.T, _ *simulator.Server, _ *defender.Config, _ *defender.CredentialOptions) func() {
 			setApplication(t)
 			claims := fmt.Sprintf(`{"iss":"https://cluster.example","sub":"system:serviceaccount:a:b","aud":"api://AzureADTokenExchange","exp":%d}`, time.Now().Add(time.Hour).Unix())
@@ -263,6 +264,10 @@ var makeCertificate = sync.OnceValues(func() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	open, err := pkcs12.Modern.Encode(key, cert, nil, "")
+	if err != nil {
+		return nil, err
+	}
 	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	return map[string][]byte{
 		"both.pem":   append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), certPEM...),
@@ -270,5 +275,6 @@ var makeCertificate = sync.OnceValues(func() (map[string][]byte, error) {
 		"noise.pfx":  []byte("noise"),
 		"modern.pfx": modern,
 		"legacy.pfx": legacy,
+		"open.pfx":   open,
 	}, nil
 })
