@@ -17,6 +17,7 @@ type caller struct {
 	clock      *Clock
 	key        checkpoint.Key
 	batch, run int64
+	lists      int // that the batch has tasks from
 	opt        *Options
 	halted     atomic.Bool // nothing new may be sent
 	inFlight   atomic.Int64

@@ -14,9 +14,9 @@ import (
 // comment, no tag.
 const (
 	LogStart   = "start"   // batch, what, tenant, application, host, agreed, simulated, version, pid
-	LogOutcome = "outcome" // of one call: batch, line, machineId, status, reason, outcome, attempt, httpStatus, errorCode, machineActionId, requestId
-	LogSettle  = "settle"  // a device that was in doubt: batch, line, machineId, status, reason, machineActionId
-	LogAction  = "action"  // what became of a machine action: batch, line, machineId, status, reason, machineActionId, actionStatus
+	LogOutcome = "outcome" // of one call: batch, file, line, machineId, status, reason, outcome, attempt, httpStatus, errorCode, machineActionId, requestId
+	LogSettle  = "settle"  // a device that was in doubt: batch, file, line, machineId, status, reason, machineActionId
+	LogAction  = "action"  // what became of a machine action: batch, file, line, machineId, status, reason, machineActionId, actionStatus
 	LogHold    = "hold"    // Defender asked to wait: until, reason
 	LogWait    = "wait"    // nothing is sent for now: reason; until, where it is known
 	LogOutage  = "outage"  // no answer of Defender's: until, reason, hint
@@ -45,12 +45,17 @@ func (c *caller) logOutcome(batch string, t *checkpoint.Task, n int, x defender.
 	if x.RequestID != "" {
 		attrs = append(attrs, "requestId", x.RequestID)
 	}
-	c.opt.logger().Info(LogOutcome, append(standing(batch, t), attrs...)...)
+	c.opt.logger().Info(LogOutcome, append(c.standing(batch, t), attrs...)...)
 }
 
-// standing are the attributes that name a task and how it stands.
-func standing(batch string, t *checkpoint.Task) []any {
-	attrs := []any{"batch", batch, "line", t.Line, "machineId", t.Device, "status", string(t.Status)}
+// standing are the attributes that name a task and how it stands. Of several lists a
+// line alone names no task.
+func (c *caller) standing(batch string, t *checkpoint.Task) []any {
+	attrs := []any{"batch", batch}
+	if c.lists > 1 {
+		attrs = append(attrs, "file", t.File)
+	}
+	attrs = append(attrs, "line", t.Line, "machineId", t.Device, "status", string(t.Status))
 	if t.Reason != "" {
 		attrs = append(attrs, "reason", t.Reason)
 	}
@@ -63,7 +68,7 @@ func standing(batch string, t *checkpoint.Task) []any {
 // logAction tells what was read of an action, or that it was given up.
 func (w *watcher) logAction(c change) {
 	if c.to.Action != nil || c.to.Reason != nil {
-		w.opt.logger().Info(LogAction, append(standing(w.about.Name, c.task), "actionStatus", c.task.Action.Status)...)
+		w.opt.logger().Info(LogAction, append(w.standing(w.about.Name, c.task), "actionStatus", c.task.Action.Status)...)
 	}
 }
 

@@ -215,6 +215,9 @@ func (r *Runner) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if r.lists, err = rd.Lists(r.batch); err != nil {
+			return err
+		}
 		before, err := readFormer(rd, r.batch, tasks)
 		if err != nil {
 			return err

@@ -94,7 +94,7 @@ func (r *Runner) found(l *looked) {
 	for i, w := range settled {
 		w.apply(changes[i])
 		r.recount(w)
-		r.opt.logger().Info(LogSettle, standing(r.name, &w.Task)...)
+		r.opt.logger().Info(LogSettle, r.standing(r.name, &w.Task)...)
 		if w.Status == checkpoint.Pending {
 			if !r.settling && (r.opt.Canary == 0 || w.placed) { // else it waits with the rest
 				r.later = append(r.later, w)

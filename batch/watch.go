@@ -30,6 +30,9 @@ func (w *watcher) begin(s *Session, what, how string) error {
 	w.what = what
 	now := w.clock.Now()
 	err := w.store.Update(func(tx *checkpoint.Tx) (err error) {
+		if w.lists, err = tx.Lists(w.batch); err != nil {
+			return err
+		}
 		w.run, err = tx.Append(w.batch, checkpoint.Event{Kind: "run", At: now, Start: s.start(what, how, w.opt)})
 		return err
 	})

@@ -120,6 +120,12 @@ func (r Reader) Tasks(batch int64) ([]Task, error) {
 	return collect(r, "SELECT "+taskColumns+" FROM task t WHERE t.batch = $1"+inOrder, scanTask, batch)
 }
 
+// Lists counts the lists that the tasks of a batch come from.
+func (r Reader) Lists(batch int64) (n int, err error) {
+	err = r.QueryRow("SELECT COUNT(DISTINCT file) FROM task WHERE batch = $1", batch).Scan(&n)
+	return n, err
+}
+
 // EachResult calls fn for each task of a batch in the order of the list, with
 // its last attempt (the zero Attempt if it has none), until fn returns an error.
 func (r Reader) EachResult(batch int64, fn func(Task, Attempt) error) error {

@@ -212,6 +212,10 @@ func (a *app) sayRefused(s *connected, id int64, sum report.Summary) error {
 	}
 	shown := 0
 	err := s.Store.View(context.WithoutCancel(a.Context), func(r checkpoint.Reader) error {
+		lists, err := r.Lists(id)
+		if err != nil {
+			return err
+		}
 		return r.EachResult(id, func(t checkpoint.Task, last checkpoint.Attempt) error {
 			if t.Status != checkpoint.Refused && t.Status != checkpoint.Failed {
 				return nil
@@ -224,7 +228,7 @@ func (a *app) sayRefused(s *connected, id int64, sum report.Summary) error {
 			if t.Name != "" {
 				who = t.Name
 			}
-			a.say("            line %d %s %s: %s", t.Line, who, t.Status, firstOf(t.Reason, last.Message))
+			a.say("            %s %s %s: %s", placeOf(&t, lists), who, t.Status, firstOf(t.Reason, last.Message))
 			return nil
 		})
 	})
@@ -235,6 +239,14 @@ func (a *app) sayRefused(s *connected, id int64, sum report.Summary) error {
 		a.say("            and %d more: the columns Status, Reason and Error of the results tell", left-shown)
 	}
 	return nil
+}
+
+// placeOf says where a task stands: of several lists a line alone names none.
+func placeOf(t *checkpoint.Task, lists int) string {
+	if lists > 1 {
+		return fmt.Sprintf("%s:%d", t.File, t.Line)
+	}
+	return fmt.Sprintf("line %d", t.Line)
 }
 
 var errEnough = errors.New("enough")
