@@ -147,7 +147,7 @@ func readingStop(err error) error {
 		return &Stop{Why: "the inventory may not be read", Err: err, Code: CodeError,
 			Hint: "grant Machine.Read.All, or give --no-inventory: then no device is checked, looked up or settled"}
 	case errors.Is(err, context.Canceled):
-		return &Stop{Why: "interrupted while the inventory was read", Code: CodeStopped, Hint: "the same command goes on"}
+		return Interruption("the same command goes on")
 	}
 	return err
 }

@@ -111,6 +111,14 @@ type Stop struct {
 	Asked bool // for: it was told to end there, and nothing is wrong
 }
 
+// Interrupted is why a run ends that a signal has stopped.
+const Interrupted = "interrupted"
+
+// Interruption is the stop of a command that a signal has ended.
+func Interruption(hint string) *Stop {
+	return &Stop{Why: Interrupted, Hint: hint, Code: CodeStopped, Asked: true}
+}
+
 func (s *Stop) Error() string {
 	switch {
 	case s.Err == nil:

@@ -111,7 +111,7 @@ func (r *Runner) Run(ctx, hard context.Context) (stop *Stop) {
 	defer beat.Stop()
 	for {
 		if ctx.Err() != nil {
-			r.stop(&Stop{Why: "interrupted", Code: CodeStopped})
+			r.stop(Interruption(""))
 		}
 		r.halted.Store(r.stopping != nil)
 		wake, more := r.dispatch(ctx, hard)
@@ -167,7 +167,7 @@ func asStop(err error) *Stop {
 	case errors.As(err, &closed):
 		return closedStop(closed.Why)
 	case errors.Is(err, context.Canceled), errors.Is(err, errHalted):
-		return &Stop{Why: "interrupted", Code: CodeStopped}
+		return Interruption("")
 	case errors.Is(err, checkpoint.ErrDisk):
 		return &Stop{Why: "nothing more can be written", Err: err, Code: CodeError,
 			Hint: "nothing that was answered is lost; make space and run the same command again"}

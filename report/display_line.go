@@ -129,12 +129,13 @@ func (v view) wait() string {
 	return Plain(v.Wait)
 }
 
-// doneBy says when the batch will be done, and what holds it up.
+// doneBy says when the batch will be done, and what holds it up: of a run that is
+// stopping nobody knows when the rest is sent.
 func (v view) doneBy() part {
-	if v.DoneAt.IsZero() {
+	if v.DoneAt.IsZero() || v.Stopping != "" {
 		return part{}
 	}
-	short := "done " + v.clock(v.DoneAt, "15:04")
+	short := "ends " + v.clock(v.DoneAt, "15:04")
 	if v.Night > 0 {
 		short += fmt.Sprintf(" in night %d", v.Night)
 	}
@@ -144,13 +145,26 @@ func (v view) doneBy() part {
 	return part{text: fmt.Sprintf("%s (%s)", short, Plain(v.DoneWhy)), weight: 10, less: short}
 }
 
+// inFlight says how many answers are to come. They are what a stop waits for, unless
+// the signal for it is given again.
+func (v view) inFlight() part {
+	if v.InFlight == 0 {
+		return part{}
+	}
+	flying := part{text: fmt.Sprintf("%d in flight", v.InFlight), weight: 30}
+	if v.Stopping == "" {
+		return flying
+	}
+	flying.less, flying.text = flying.text, "waiting for "+plural(v.InFlight, "answer")
+	if v.Stopping == batch.Interrupted && v.opt.Terminal {
+		flying.text += " (Ctrl-C again: at once)"
+	}
+	return flying
+}
+
 // states are the parts that say what happens now and when it will be over.
 func (v view) states() []part {
-	inFlight := ""
-	if v.InFlight > 0 {
-		inFlight = fmt.Sprintf("%d in flight", v.InFlight)
-	}
-	return []part{{text: v.doing(), weight: must}, {text: inFlight, weight: 30}, v.doneBy()}
+	return []part{{text: v.doing(), weight: must}, v.inFlight(), v.doneBy()}
 }
 
 // state is the third line.

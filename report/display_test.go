@@ -114,6 +114,8 @@ func TestDisplayOnTerminal(t *testing.T) {
 		checkpoint.Failed: 100, checkpoint.InDoubt: 20, checkpoint.Skipped: 400}
 	crowded.Total = 100000
 	crowded.Stopping = "interrupted"
+	stopping, limited := sending, sending
+	stopping.Stopping, limited.Stopping, limited.InFlight = batch.Interrupted, "20 calls were made, as --limit says", 1
 	hostile := busy()
 	hostile.Batch, hostile.Wait = "a\x1b[2Jb\u202ec\nd", "x\x1b]0;evil\a"
 
@@ -127,19 +129,31 @@ func TestDisplayOnTerminal(t *testing.T) {
 		{"sending at 80", sending, 80, true, `
 decommission  54% ████████████████████████████░░░░░░░░░░░░░░░░░░░░░░░░ 812/1500
 790 accepted · 22 refused · minute 37/100 · hour 812/1500
-sending · 12 in flight · done 00:07 (minute window)`},
+sending · 12 in flight · ends 00:07 (minute window)`},
 		{"sending at 140", sending, 140, true, `
 decommission  54% ████████████████████████████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 812/1500
 790 accepted · 22 refused · minute 37/100 · hour 812/1500
-sending · 12 in flight · done 00:07 (minute window)`},
+sending · 12 in flight · ends 00:07 (minute window)`},
 		{"waiting, in ASCII", waiting, 80, false, `
 SIMULATED decommission  54% ######################-------------------- 812/1500
 790 accepted, 22 refused, minute 37/100, hour 812/1500
-waiting: hour window, until 00:46:00, done Sun 02:00 in night 2 (hour window)`},
+waiting: hour window, until 00:46:00, ends Sun 02:00 in night 2 (hour window)`},
 		{"waiting, where there is no space for why", waiting, 70, false, `
 SIMULATED decommission  54% #################--------------- 812/1500
 790 accepted, 22 refused, minute 37/100, hour 812/1500
-waiting: hour window, until 00:46:00, done Sun 02:00 in night 2`},
+waiting: hour window, until 00:46:00, ends Sun 02:00 in night 2`},
+		{"interrupted: no time is promised any more", stopping, 80, true, `
+decommission  54% ████████████████████████████░░░░░░░░░░░░░░░░░░░░░░░░ 812/1500
+790 accepted · 22 refused · minute 37/100 · hour 812/1500
+stopping: interrupted · waiting for 12 answers (Ctrl-C again: at once)`},
+		{"the same, narrow", stopping, 60, true, `
+decommission  54% █████████████████░░░░░░░░░░░░░░░ 812/1500
+790 accepted · 22 refused · minute 37/100 · hour 812/1500
+stopping: interrupted · 12 in flight`},
+		{"stopped by itself: one signal would be the first", limited, 80, true, `
+decommission  54% ████████████████████████████░░░░░░░░░░░░░░░░░░░░░░░░ 812/1500
+790 accepted · 22 refused · minute 37/100 · hour 812/1500
+stopping: 20 calls were made, as --limit says · waiting for 1 answer`},
 		{"much to say", crowded, 80, true, ""},
 		{"narrow", crowded, 40, true, ""},
 		{"hardly there", waiting, 24, true, ""},

@@ -145,7 +145,7 @@ func (a *app) connect(ctx context.Context, c *connection, client *defender.Clien
 }
 
 // interrupted is how a command ends that was stopped before it did anything.
-var interrupted = &batch.Stop{Why: "interrupted", Code: batch.CodeStopped, Hint: "the same command goes on"}
+var interrupted = batch.Interruption("the same command goes on")
 
 // signIn fetches the first token. An authority that cannot be reached is an
 // outage like any other: a nightly run may start before the network is up. What

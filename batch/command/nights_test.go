@@ -102,7 +102,7 @@ func TestInterruptedWhileReading(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd.Wait()
-		want(t, strings.Join(args[:2], " ")+" after SIGTERM", cmd.ProcessState.ExitCode(), out.String(), 4, "error: interrupted", tt.hint)
+		want(t, strings.Join(args[:2], " ")+" after SIGTERM", cmd.ProcessState.ExitCode(), out.String(), 4, "stopped: interrupted", tt.hint)
 	}
 	if left, err := filepath.Glob(filepath.Join(r.dir, "mde-offboard-list-*")); err != nil || len(left) > 0 {
 		t.Errorf("what was read is still there: %q, %v", left, err)
