@@ -250,19 +250,3 @@ func (b *budget) words(limits bool) string {
 	}
 	return enumerate(said)
 }
-
-// callsOfKind are so many calls of a budget.
-func callsOfKind(n int, kind string) string {
-	if kind == allKinds {
-		return plural(n, "call") + " of all kinds"
-	}
-	return plural(n, visible(kind)+" call")
-}
-
-// titledCalls are those at the head of a row.
-func titledCalls(kind string) string {
-	if kind == allKinds {
-		return "all kinds"
-	}
-	return visible(kind)
-}

@@ -82,7 +82,7 @@ func (a *audit) callsOf(r checkpoint.Run) string {
 	}
 	var said []string
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		said = append(said, plural(kinds[kind], visible(kind)+" call"))
+		said = append(said, callsOfKind(kinds[kind], kind))
 	}
 	text := enumerate(said)
 	if unanswered > 0 {

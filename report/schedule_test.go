@@ -126,15 +126,15 @@ func TestQuotaVerdict(t *testing.T) {
 			for range 40 {
 				w.other(batch.CallCancel, "", answer{outcome: "cancelled", http: 201})
 			}
-		}, kept + "70 offboard calls in any minute (limit 100) and 70 in any hour (limit 1,500); nor than 40 cancel calls in any minute and 40 in any hour; " +
-			"nor than 2 list-actions calls in any minute and 2 in any hour."},
+		}, kept + "70 offboard calls in any minute (limit 100) and 70 in any hour (limit 1,500); nor than 40 calls to cancel in any minute and 40 in any hour; " +
+			"nor than 2 look-ups of actions in any minute and 2 in any hour."},
 		{"a kind that went over its own", func(w *world) {
 			w.began("b", false, pacedBy(100, false))
 			w.burst(1, 1)
 			for range 101 {
 				w.other(batch.CallCancel, "", answer{outcome: "cancelled", http: 201})
 			}
-		}, broken + "101 cancel calls in any minute (limit 100), by the clock of this machine."},
+		}, broken + "101 calls to cancel in any minute (limit 100), by the clock of this machine."},
 		{"one budget for all kinds", func(w *world) {
 			w.began("b", false, pacedBy(100, true))
 			w.burst(1, 70)
@@ -150,7 +150,7 @@ func TestQuotaVerdict(t *testing.T) {
 			for range 31 {
 				w.other(batch.CallCancel, "", answer{outcome: "cancelled", http: 201})
 			}
-		}, kept + "70 offboard calls in any minute (limit 100) and 70 in any hour (limit 1,500); nor than 31 cancel calls in any minute and 31 in any hour."},
+		}, kept + "70 offboard calls in any minute (limit 100) and 70 in any hour (limit 1,500); nor than 31 calls to cancel in any minute and 31 in any hour."},
 	} {
 		w := newWorld(t)
 		tt.fill(w)

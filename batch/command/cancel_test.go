@@ -158,7 +158,7 @@ func TestTrackLine(t *testing.T) {
 	}
 	next := time.Now().Add(time.Second)
 	looked := batch.Tracking{Total: 2, Statuses: map[string]int{"Pending": 2}, Oldest: 3 * time.Hour, Next: next}
-	want := []string{"ACTIONS", "Pending               2", "together              2", "The oldest open one is 3h0m old.", "Next look at " + clockTime(next) + "."}
+	want := []string{"ACTIONS", "Pending               2", "total                 2", "The oldest open one is 3h0m old.", "Next look at " + clockTime(next) + "."}
 	if got := trackFrame(looked); !slices.Equal(got, want) {
 		t.Errorf("trackFrame(%+v) = %q; want %q", looked, got, want)
 	}

@@ -222,7 +222,7 @@ func trackTable(t batch.Tracking) []string {
 	if t.Missing > 0 {
 		lines = append(lines, fmt.Sprintf("%-14s %8d   not known to Defender", "(missing)", t.Missing))
 	}
-	lines = append(lines, fmt.Sprintf("%-14s %8d", "together", t.Total))
+	lines = append(lines, fmt.Sprintf("%-14s %8d", "total", t.Total))
 	if t.Oldest > 0 {
 		lines = append(lines, fmt.Sprintf("The oldest open one is %s old.", short(t.Oldest)))
 	}
