@@ -118,7 +118,7 @@ func (a *audit) busy() (all []stretch) {
 func (c *chart) panel(x *axis, l level, y *int) {
 	const height, head, below = 104, 22, 16
 	top := float64(max(l.Limit, l.most)) * 1.12
-	p := panel{Name: titled(span(l.Per)), Limit: fmt.Sprintf("limit %s, fullest %s", thousands(l.Limit), thousands(l.most)), H: height,
+	p := panel{Name: titled(length(l.Per)), Limit: fmt.Sprintf("limit %s, fullest %s", thousands(l.Limit), thousands(l.most)), H: height,
 		NameY: *y + 14, Y: *y + head, LimitY: short(height * (1 - float64(l.Limit)/top)), Own: line(x, l.own, height, top)}
 	p.Area = area(x, l.steps, height, top)
 	c.Own = c.Own || p.Own != ""
@@ -127,7 +127,7 @@ func (c *chart) panel(x *axis, l level, y *int) {
 }
 
 // titled names a window at the head of its panel.
-func titled(span string) string { return "In the " + span + " before" }
+func titled(length string) string { return "In the " + length + " before" }
 
 // columns is how finely an area is drawn: each column has the highest value that
 // falls into it, so that no peak is lost.
@@ -201,9 +201,9 @@ func (c *chart) words(a *audit) {
 		calls, others = calls+len(b.own), others+len(b.others)
 		for k := range b.levels {
 			l := &b.levels[k]
-			c.Windows = append(c.Windows, windowRow{titledCalls(b.kind), "Any " + span(l.Per), thousands(l.Limit), thousands(l.most), human(l.mostAt), k == 0})
+			c.Windows = append(c.Windows, windowRow{titledCalls(b.kind), "Any " + length(l.Per), thousands(l.Limit), thousands(l.most), human(l.mostAt), k == 0})
 			if l.most > l.Limit {
-				broken = append(broken, fmt.Sprintf("%s in any %s (limit %s)", callsOfKind(l.most, b.kind), span(l.Per), thousands(l.Limit)))
+				broken = append(broken, fmt.Sprintf("%s in any %s (limit %s)", callsOfKind(l.most, b.kind), length(l.Per), thousands(l.Limit)))
 			}
 		}
 		kept = append(kept, b.words(kept == nil))
@@ -242,7 +242,7 @@ func (b *budget) words(limits bool) string {
 		if i == 0 {
 			text = callsOfKind(l.most, b.kind)
 		}
-		text += " in any " + span(l.Per)
+		text += " in any " + length(l.Per)
 		if limits {
 			text += " (limit " + thousands(l.Limit) + ")"
 		}

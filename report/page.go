@@ -182,7 +182,7 @@ func (p *page) count(a *audit) {
 		}
 		p.Sum += "."
 	}
-	switch closed := visible(a.batch.Closed); {
+	switch closed := visible(spoken(a.batch.Closed)); {
 	case batch.Held(closed):
 		p.Lede += " The batch is held: " + closed + "."
 	case closed != "":

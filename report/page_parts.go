@@ -116,7 +116,7 @@ func (a *audit) facts() []fact {
 		{"Events in its chain", thousands(int(b.Events)), false}, {"Head of the chain", b.Head, true},
 	}
 	if b.Closed != "" {
-		facts = append(facts, fact{"Closed", b.Closed, false})
+		facts = append(facts, fact{"Closed", spoken(b.Closed), false})
 	}
 	for i, f := range facts {
 		if facts[i].Value = visible(f.Value); f.Value == "" {

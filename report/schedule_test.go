@@ -74,6 +74,10 @@ func TestQuotaVerdict(t *testing.T) {
 			w.began("b", true, pacedBy(5, false))
 			w.burst(101, 5)
 		}, kept + "20 offboard calls in any minute (limit 20) and 20 in any hour (limit 1,500)."},
+		{"windows of a length that has no name, in a rehearsal", func(w *world) {
+			w.began("b", true, `{"windows":["1500 in 1m15s"]}`)
+			w.burst(1, 20)
+		}, kept + "20 offboard calls in any 1\u00a0min 15\u00a0s (limit 1,500)."},
 		{"one call too many", func(w *world) {
 			w.began("b", false, pacedBy(100, false))
 			w.burst(1, 101)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,6 +88,11 @@ func settingText(v any) string {
 	case nil:
 		return ""
 	case string:
+		if n, per, ok := strings.Cut(v, " in "); ok { // as a window is written
+			if limit, err := strconv.Atoi(n); err == nil {
+				return thousands(limit) + " in " + spoken(per)
+			}
+		}
 		return spoken(v)
 	case bool:
 		if v {
@@ -94,6 +100,9 @@ func settingText(v any) string {
 		}
 		return "no"
 	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1e15 {
+			return thousands(int(v))
+		}
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	case []any:
 		var all []string
@@ -112,15 +121,38 @@ func settingText(v any) string {
 }
 
 // spoken is a text with the lengths of time in it as people write them, where that
-// says all of it: those of settings and of reasons are as Go writes them.
+// says all of it, and the times: those of settings and of reasons are as Go and RFC
+// 3339 write them.
 func spoken(text string) string {
+	return withTimes(reworded(text, func(word string) string {
+		d, err := time.ParseDuration(word)
+		if err == nil && d >= time.Second && d%time.Second == 0 && (d < time.Hour || d%time.Minute == 0) && (d < 24*time.Hour || d%time.Hour == 0) {
+			return lasting(d)
+		}
+		return word
+	}), human)
+}
+
+// length is the word for the length of a window on a page.
+func length(d time.Duration) string { return spoken(span(d)) }
+
+// withTimes is a text with the times in it as say has them.
+func withTimes(text string, say func(time.Time) string) string {
+	return reworded(text, func(word string) string {
+		if t, err := time.Parse(time.RFC3339, word); err == nil {
+			return say(t)
+		}
+		return word
+	})
+}
+
+// reworded is a text whose words are as say has them. What ends a clause is none of
+// a word.
+func reworded(text string, say func(word string) string) string {
 	words := strings.Split(text, " ")
 	for i, all := range words {
 		word := strings.TrimRight(all, ",;:.)")
-		d, err := time.ParseDuration(word)
-		if err == nil && d >= time.Second && d%time.Second == 0 && (d < time.Hour || d%time.Minute == 0) && (d < 24*time.Hour || d%time.Hour == 0) {
-			words[i] = lasting(d) + all[len(word):]
-		}
+		words[i] = say(word) + all[len(word):]
 	}
 	return strings.Join(words, " ")
 }

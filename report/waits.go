@@ -108,9 +108,9 @@ func (c *chart) waits(x *axis, a *audit) {
 	for i := range c.Kinds {
 		switch k := &c.Kinds[i]; k.Class {
 		case "minute":
-			k.Name = "waiting for the " + span(b.levels[0].Per) + " window"
+			k.Name = "waiting for the " + length(b.levels[0].Per) + " window"
 		case "hour":
-			k.Name = "waiting for the " + span(b.levels[len(b.levels)-1].Per) + " window"
+			k.Name = "waiting for the " + length(b.levels[len(b.levels)-1].Per) + " window"
 		}
 	}
 }
