@@ -20,6 +20,7 @@ type BatchStatus struct {
 	Actions   []tallyDoc `json:"actions"`
 	Runs      []runDoc   `json:"runs"`
 	Next      string     `json:"next"` // what there is to do
+	next      string     // the same, with commands tied
 	actions   []tally    // those of Actions, by whose they are
 }
 
@@ -80,8 +81,9 @@ func statusOf(s *checkpoint.Store, r checkpoint.Reader, b checkpoint.Batch, opt 
 		return BatchStatus{}, err
 	}
 	d := a.doc()
-	next := a.next(opt.Command, func(run checkpoint.Run) bool { return batch.AtWork(s, b, run, opt.Machine, opt.Now) })
-	return BatchStatus{d.Batch, d.Simulated, d.Counts, d.Actions, d.Runs, next, a.actions}, nil
+	command := func(words ...string) string { return tied(opt.Command(words...)) }
+	next := a.next(command, func(run checkpoint.Run) bool { return batch.AtWork(s, b, run, opt.Machine, opt.Now) })
+	return BatchStatus{d.Batch, d.Simulated, d.Counts, d.Actions, d.Runs, untied(next), next, a.actions}, nil
 }
 
 // numbersOf counts what no table has as a number: lines, and actions by status.

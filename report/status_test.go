@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -58,6 +59,13 @@ func TestStatusGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "status.json", append(b, '\n'))
+	for _, name := range []string{"status.txt", "status-batch.txt", "status-device.txt"} {
+		for line := range strings.Lines(string(read(t, filepath.Join("..", "testdata", "report", name)))) {
+			if line = strings.TrimRight(line, "\n"); cells(line) > narrow && !strings.HasPrefix(line, "portal ") { // one word
+				t.Errorf("%s: %q breaks on a terminal", name, line)
+			}
+		}
+	}
 }
 
 // The status says the same as the audit.

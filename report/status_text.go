@@ -6,69 +6,69 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
 // WriteStatus writes a table of batches for people, with times as the clocks of
-// a zone show them, and below it what there is to do. A count that is zero for
-// all of them has no column.
+// a zone show them, and below it what there is to do. A count that is zero is not
+// told.
 func WriteStatus(w io.Writer, all []BatchStatus, zone *time.Location) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "The checkpoint has no batches.")
 		return err
 	}
-	columns := slices.DeleteFunc(slices.Clone(statusColumns), func(c statusColumn) bool {
-		return !slices.ContainsFunc(all, func(b BatchStatus) bool { return c.of(b.Counts) > 0 })
-	})
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprint(t, "BATCH\tLAST RUN\tDONE")
-	for _, c := range columns {
-		fmt.Fprint(t, "\t", c.head)
+	widest := len("BATCH")
+	for _, b := range all {
+		widest = max(widest, cells(b.name()))
 	}
-	fmt.Fprintln(t)
+	out := &lines{w: w}
+	row := func(name, last, done string) {
+		out.add(0, padded(name, widest+2)+padded(last, cells(clockFormat)+2)+done)
+	}
+	row("BATCH", "LAST RUN", "DONE")
 	for _, b := range all {
 		total := b.Counts.Lines + b.Counts.NoLongerThere
-		fmt.Fprintf(t, "%s\t%s\t%d/%d", b.name(), b.lastRun(zone), total-b.Counts.Pending-b.Counts.InDoubt, total)
-		for _, c := range columns {
-			fmt.Fprint(t, "\t", c.of(b.Counts))
+		row(b.name(), b.lastRun(zone), thousands(total-b.Counts.Pending-b.Counts.InDoubt)+"/"+thousands(total))
+		if said := b.Counts.said(); said != "" {
+			out.add(2, "  "+said)
 		}
-		fmt.Fprintln(t)
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	return writeNext(w, all)
-}
-
-type statusColumn struct {
-	head string
-	of   func(countsDoc) int
-}
-
-var statusColumns = []statusColumn{
-	{"ACCEPTED", func(c countsDoc) int { return c.Accepted }},
-	{"ALREADY-ACTIVE", func(c countsDoc) int { return c.AlreadyActive }},
-	{"REFUSED", func(c countsDoc) int { return c.Refused }},
-	{"FAILED", func(c countsDoc) int { return c.Failed }},
-	{"SKIPPED", func(c countsDoc) int { return c.Skipped }},
-	{"IN-DOUBT", func(c countsDoc) int { return c.InDoubt }},
-	{"PENDING", func(c countsDoc) int { return c.Pending }},
-}
-
-// writeNext says what there is to do, batch by batch, where there is anything.
-func writeNext(w io.Writer, all []BatchStatus) error {
-	lines := ""
+	out.add(0, "")
+	out.add(0, "To do next:")
+	idle := true
 	for _, b := range all {
 		if b.Next != nothing {
-			lines += fmt.Sprintf("  %s: %s\n", b.name(), Plain(b.Next))
+			out.add(4, "  "+b.name()+": "+clocked(b.next, zone))
+			idle = false
 		}
 	}
-	if lines == "" {
-		lines = "  nothing\n"
+	if idle {
+		out.add(0, "  nothing")
 	}
-	_, err := io.WriteString(w, "\nTo do next:\n"+lines)
-	return err
+	return out.err
+}
+
+// counted is a status with how many have it.
+type counted struct {
+	word string
+	n    int
+}
+
+// each are the counts in their order.
+func (c countsDoc) each() []counted {
+	return []counted{{"accepted", c.Accepted}, {"already-active", c.AlreadyActive}, {"refused", c.Refused}, {"failed", c.Failed},
+		{"in-doubt", c.InDoubt}, {"skipped", c.Skipped}, {"pending", c.Pending}}
+}
+
+// said are the counts in a sentence.
+func (c countsDoc) said() string {
+	var said []string
+	for _, s := range c.each() {
+		if s.n > 0 {
+			said = append(said, thousands(s.n)+tie+s.word)
+		}
+	}
+	return strings.Join(said, ", ")
 }
 
 // name is the batch's name with the mark of a simulation.
@@ -82,50 +82,38 @@ func (b *BatchStatus) lastRun(zone *time.Location) string {
 		return "never"
 	}
 	r := b.Runs[len(b.Runs)-1]
-	return local(cmp.Or(r.Ended, r.LastSign), zone)
+	return clocked(cmp.Or(r.Ended, r.LastSign), zone)
 }
 
-// local turns a time of a document into one of a zone's clocks. It names the
-// zone's offset: what Defender and the files tell of the same moment is in UTC.
-// What is no time stays as somebody wrote it.
-func local(exact string, zone *time.Location) string {
-	t, err := time.Parse(time.RFC3339, exact)
-	if err != nil {
-		return Plain(exact)
-	}
-	return t.In(zone).Format("2006-01-02 15:04:05 -07:00")
+// clockFormat names the offset of a zone: what Defender and the files tell of the
+// same moment is in UTC.
+const clockFormat = "2006-01-02" + tie + "15:04:05" + tie + "-07:00"
+
+// clocked is a text whose times are those of a zone's clocks.
+func clocked(text string, zone *time.Location) string {
+	return withTimes(text, func(t time.Time) string { return t.In(zone).Format(clockFormat) })
 }
 
 // WriteBatch writes all that is known of one batch for people.
 func WriteBatch(w io.Writer, b BatchStatus, zone *time.Location) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	c := b.Counts
-	for _, f := range [][2]string{
-		{"batch", b.name()}, {"next", b.Next},
-		{"list", b.Batch.List + digestOf(b.Batch.ListSHA256)}, {"lines", countLines(c)},
+	out := &lines{w: w}
+	fields := [][2]string{
+		{"batch", b.name()}, {"next", clocked(b.next, zone)}, {"list", b.Batch.List}, {"SHA-256", b.Batch.ListSHA256}, {"lines", countLines(b.Counts)},
 		{"tenant", b.Batch.TenantID + ", " + b.Batch.Cloud}, {"application", b.Batch.Application}, {"host", b.Batch.Host},
-		{"chain", fmt.Sprintf("%d events, head %s", b.Batch.Chain.Events, b.Batch.Chain.Head)},
-	} {
-		fmt.Fprintf(t, "%s\t%s\n", f[0], Plain(f[1]))
+		{"chain", plural(int(b.Batch.Chain.Events), "event")}, {"head", b.Batch.Chain.Head},
 	}
-	fmt.Fprintln(t)
-	for _, n := range []struct {
-		n    int
-		word string
-	}{{c.Accepted, "accepted"}, {c.AlreadyActive, "already-active"}, {c.Refused, "refused"}, {c.Failed, "failed"},
-		{c.InDoubt, "in-doubt"}, {c.Skipped, "skipped"}, {c.Pending, "pending"}} {
-		fmt.Fprintf(t, "%s\t%d\n", n.word, n.n)
+	var counts [][2]string
+	for _, s := range b.Counts.each() {
+		counts = append(counts, [2]string{s.word, thousands(s.n)})
 	}
-	b.writeActions(t)
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	return b.writeRuns(w, zone)
+	out.fields(fields, append(counts, b.actionFields()...))
+	b.addRuns(out, zone)
+	return out.err
 }
 
-// writeActions tells the actions that the batch asked for from those that were there
+// actionFields tell the actions that the batch asked for from those that were there
 // without it.
-func (b *BatchStatus) writeActions(w io.Writer) {
+func (b *BatchStatus) actionFields() (fields [][2]string) {
 	for _, g := range []struct {
 		which func(tally) bool
 		label string
@@ -133,99 +121,85 @@ func (b *BatchStatus) writeActions(w io.Writer) {
 		total, rows := toldOf(b.actions, g.which)
 		var said []string
 		for _, t := range rows {
-			said = append(said, fmt.Sprintf("%s %s", thousands(t.n), Plain(t.name)))
+			said = append(said, thousands(t.n)+tie+t.name)
 		}
 		if total > 0 {
-			fmt.Fprintf(w, "machine actions\t%s %s: %s\n", thousands(total), g.label, strings.Join(said, ", "))
+			fields = append(fields, [2]string{"actions", fmt.Sprintf("%s %s: %s", thousands(total), g.label, strings.Join(said, ", "))})
 		}
 	}
-}
-
-func digestOf(sha256 string) string {
-	if sha256 == "" {
-		return ""
-	}
-	return ", SHA-256 " + sha256
+	return fields
 }
 
 func countLines(c countsDoc) string {
 	if c.NoLongerThere == 0 {
-		return itoa(c.Lines)
+		return thousands(c.Lines)
 	}
-	return fmt.Sprintf("%d, and %d that are no longer in the list", c.Lines, c.NoLongerThere)
+	return fmt.Sprintf("%s, and %s that are no longer in the list", thousands(c.Lines), thousands(c.NoLongerThere))
 }
 
-func (b *BatchStatus) writeRuns(w io.Writer, zone *time.Location) error {
+func (b *BatchStatus) addRuns(out *lines, zone *time.Location) {
 	if len(b.Runs) == 0 {
-		return nil
+		return
 	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "\nRUN\tWHAT\tBY\tFROM\tTO\tCODE\tWHY IT ENDED")
+	out.add(0, "")
+	out.add(0, "RUNS")
+	wide := len(itoa(len(b.Runs))) + 2
 	for i, r := range b.Runs {
-		to, code := local(r.Ended, zone), "-"
+		end, how := "to "+clocked(r.Ended, zone), "no end was written"
 		if r.Ended == "" {
-			to = local(r.LastSign, zone) + " (last sign of life)"
+			end = "last seen " + clocked(r.LastSign, zone)
 		}
 		if r.ExitCode != nil {
-			code = itoa(*r.ExitCode)
+			how = fmt.Sprintf("code%s%d: %s", tie, *r.ExitCode, clocked(r.Why, zone))
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", i+1, Plain(r.What), Plain(r.Who+" on "+r.Host), local(r.Started, zone), to, code, Plain(r.Why))
+		out.add(wide, padded(itoa(i+1), wide)+fmt.Sprintf("%s, %s %s", r.What, clocked(r.Started, zone), end))
+		out.add(wide, padded("", wide)+fmt.Sprintf("by %s on %s, %s", r.Who, r.Host, how))
 	}
-	return t.Flush()
 }
 
 // WriteDevices writes all that is known of some devices for people.
 func WriteDevices(w io.Writer, devices []DeviceStatus, zone *time.Location) error {
+	out := &lines{w: w}
 	for i, d := range devices {
 		if i > 0 {
-			fmt.Fprintln(w)
+			out.add(0, "")
 		}
-		if err := d.write(w, zone); err != nil {
-			return err
-		}
+		d.add(out, zone)
 	}
-	return nil
+	return out.err
 }
 
-func (d *DeviceStatus) write(w io.Writer, zone *time.Location) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+func (d *DeviceStatus) add(out *lines, zone *time.Location) {
 	where := fmt.Sprintf("%d of %s", d.Line, d.File)
 	if !d.InList {
 		where += ", no longer in the list"
 	}
-	fields := [][2]string{{"batch", Mark(d.Simulated) + d.batch}, {"device", d.Device}, {"name", d.Name}, {"line", where}, {"status", d.Status}, {"reason", d.Reason}, {"comment", d.Comment}}
+	fields := [][2]string{{"batch", Mark(d.Simulated) + d.batch}, {"device", d.Device}, {"name", d.Name}, {"line", where}, {"status", d.Status},
+		{"reason", clocked(d.Reason, zone)}, {"comment", d.Comment}}
 	if a := d.Action; a != nil {
 		fields = append(fields, [2]string{"machine action", a.ID}, [2]string{"its status", strings.TrimSpace(a.Status + " " + a.Error)},
-			[2]string{"requested by", a.Requestor}, [2]string{"created", local(a.Created, zone)}, [2]string{"last changed", local(a.Updated, zone)})
+			[2]string{"requested by", a.Requestor}, [2]string{"created", clocked(a.Created, zone)}, [2]string{"last changed", clocked(a.Updated, zone)})
 	}
-	for _, f := range append(fields, [2]string{"inventory says", d.Health}, [2]string{"portal", d.Portal}) {
-		if f[1] != "" {
-			fmt.Fprintf(t, "%s\t%s\n", f[0], Plain(f[1]))
-		}
+	groups := [][][2]string{append(fields, [2]string{"inventory says", d.Health}, [2]string{"portal", d.Portal})}
+	for _, c := range d.Attempts {
+		groups = append(groups, c.fields(zone))
 	}
-	if err := t.Flush(); err != nil {
-		return err
+	out.fields(groups...)
+	if len(d.Attempts) == 0 {
+		out.add(0, "no call was made")
 	}
-	return d.writeAttempts(w, zone)
 }
 
-func (d *DeviceStatus) writeAttempts(w io.Writer, zone *time.Location) error {
-	if len(d.Attempts) == 0 {
-		_, err := fmt.Fprintln(w, "no call was made")
-		return err
+// fields tell of one attempt.
+func (c *callDoc) fields(zone *time.Location) [][2]string {
+	sent, http := clocked(c.ReservedAt, zone), ""
+	if !c.Sent && c.OverAt != "" {
+		sent = "not sent"
 	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "\nATTEMPT\tCALL\tSENT\tANSWERED\tHTTP\tOUTCOME\tMACHINE ACTION\tCODE AND MESSAGE\tREQUEST")
-	for _, a := range d.Attempts {
-		sent, over, http := local(a.ReservedAt, zone), cmp.Or(local(a.OverAt, zone), "-"), "-"
-		if !a.Sent && a.OverAt != "" {
-			sent = "not sent"
-		}
-		if a.HTTPStatus != 0 {
-			http = itoa(a.HTTPStatus)
-		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Number, Plain(a.Call), sent, over, http, Plain(a.Outcome), Plain(a.Action),
-			Plain(strings.TrimSpace(a.ErrorCode+" "+a.Message)), Plain(a.RequestID))
+	if c.HTTPStatus != 0 {
+		http = "HTTP " + itoa(c.HTTPStatus)
 	}
-	return t.Flush()
+	answer := slices.DeleteFunc([]string{http, c.ErrorCode, c.Message}, func(s string) bool { return s == "" })
+	return [][2]string{{"attempt", itoa(c.Number) + ", " + wordsOf(c.Call)[0]}, {"sent", sent}, {"answered", clocked(c.OverAt, zone)}, {"outcome", c.Outcome},
+		{"answer", strings.Join(answer, " ")}, {"machine action", c.Action}, {"request", c.RequestID}}
 }
