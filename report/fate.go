@@ -58,6 +58,15 @@ type tally struct {
 // fate is that of actions of a status.
 func (t tally) fate() fate { return fateOf(checkpoint.Action{Status: t.name}) }
 
+// class is the colour of actions in the page. On those that are in progress their
+// devices are at work already.
+func (t tally) class() string {
+	if strings.EqualFold(t.name, "InProgress") {
+		return "in-progress"
+	}
+	return fateWords[t.fate()].class
+}
+
 // own says that the batch asked for the actions. Others were there before it called,
 // or were asked for by another batch.
 func (t tally) own() bool { return t.of == checkpoint.Accepted }
@@ -145,7 +154,7 @@ func actionsOf(all []tally, which func(tally) bool) actionGroup {
 	g := actionGroup{N: total, Count: thousands(total)}
 	var shares []share
 	for _, t := range rows {
-		class := fateWords[t.fate()].class
+		class := t.class()
 		g.Rows = append(g.Rows, actionRow{class, visible(clip(t.name, 60)), thousands(t.n)})
 		shares = append(shares, share{class, t.n})
 	}

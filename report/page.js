@@ -51,7 +51,7 @@
     order = all.filter(function (r) { return (wanted < 0 || r.status === wanted) && (fate < -1 || r.fate === fate) && (!q || textOf(r).indexOf(q) >= 0); });
     shown.textContent = order.length === all.length ? all.length.toLocaleString('en') + (all.length === 1 ? ' device' : ' devices')
       : order.length.toLocaleString('en') + ' of ' + all.length.toLocaleString('en') + ' devices shown';
-    if (large) { view.scrollTop = 0; table.setAttribute('aria-rowcount', order.length + 1); draw(true); } else rearrange();
+    if (large) { view.scrollTop = to = 0; table.setAttribute('aria-rowcount', order.length + 1); draw(true); } else rearrange();
   }
 
   // On paper those that are hidden are there, too, so all are put in order.
@@ -63,9 +63,11 @@
   }
 
   // Above 2,000 rows only those in view are in the document.
-  var height = 67, from = -1, to = -1, waiting = false;
+  var height = 67, from = -1, to = 0, waiting = false, narrow = matchMedia('(max-width:700px)'), slim = false;
 
   function draw(anew) {
+    if (slim !== narrow.matches) { slim = narrow.matches; to = 0; }
+    if (slim) { grow(); return; }
     var first = Math.max(0, Math.floor(view.scrollTop / height) - 10);
     var last = Math.min(order.length, Math.ceil((view.scrollTop + view.clientHeight) / height) + 10);
     if (!anew && first === from && last === to) return;
@@ -76,6 +78,14 @@
     f.appendChild(space((order.length - last) * height));
     body.replaceChildren(f);
     if (last > first) measure(body.rows[1].getBoundingClientRect().height);
+  }
+
+  // On a narrow screen rows are as high as their texts are long, so where one lies is
+  // not known before those above it are drawn: more of them come as one scrolls on.
+  function grow() {
+    if (to === 0) body.replaceChildren();
+    else if (view.scrollTop + 2 * view.clientHeight < view.scrollHeight) return;
+    for (var last = Math.min(order.length, to + 40); to < last; to++) body.appendChild(rowOf(order[to], to));
   }
 
   // Zoom and fonts decide how high a row really is.

@@ -178,6 +178,8 @@ func TestPage(t *testing.T) {
 	t.Run("rendered", func(t *testing.T) { testRendered(t, b) })
 	t.Run("used", func(t *testing.T) { testUsed(t, b) })
 	t.Run("hostile", func(t *testing.T) { testHostile(t, b) })
+	t.Run("narrow", func(t *testing.T) { testNarrow(t, b) })
+	t.Run("narrow, many devices", func(t *testing.T) { testNarrowLarge(t, b) })
 	t.Run("without JavaScript and in print", func(t *testing.T) { testStatic(t, b) })
 	t.Run("100,000 rows", func(t *testing.T) { testLarge(t, b) })
 	if *update {
