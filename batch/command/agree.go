@@ -100,11 +100,12 @@ func (a *app) goesOn(j *job, s *connected, p *batch.Plan) bool {
 
 // question is what is asked, and the number that is the only yes.
 func question(s *connected, p *batch.Plan) (n int, ask string) {
-	if p.ToDo == 0 {
+	first := p.First()
+	if first == 0 { // all that a run takes up is in doubt
 		return p.InDoubt, fmt.Sprintf("Type %d to look %s up that are in doubt, anything else to leave: ", p.InDoubt, count(p.InDoubt, "device"))
 	}
 	n, what := p.ToDo, count(p.ToDo, "device")
-	if first := p.CanaryLeft(); first > 0 {
+	if first < p.ToDo {
 		n, what = first, fmt.Sprintf("the first %d of %s", first, what)
 	}
 	return n, fmt.Sprintf("Type %d to offboard %s of tenant %s, anything else to leave: ", n, what, s.Key.Tenant)

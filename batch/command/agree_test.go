@@ -126,7 +126,7 @@ func TestAgreedTo(t *testing.T) {
 					cancel()
 				}
 			}
-		}, []string{first}, batch.CodeStopped, "the rest was not sent: interrupted while the inventory was read", sent, 3},
+		}, []string{first}, batch.CodeStopped, "the rest was not sent: interrupted", sent, 3},
 		{"once, however long the hours are waited for", night, []string{"10"}, nil, []string{"10 devices"}, batch.CodeDone, "", "", 10},
 		{"once, with hours in between", two, []string{"10"}, nil, []string{"10 devices"}, batch.CodeDone, "", "", 10},
 		{"a canary once, with hours in between", append(two, "--canary", "9"), []string{"9", "1"}, nil, []string{"the first 9 of 10", "1 device "}, batch.CodeDone, "", "", 10},

@@ -12,7 +12,7 @@ import (
 const planFields = `  batch, new, list, listDigest, lines, notes
   target     tenant, application, host, simulated (empty: not known)
   toDo       devices that would be called
-  canary     of these, those that go first; 0: all at once
+  canary     how many go first, of these or of those in doubt; 0: all at once
   inDoubt    devices that are looked up first
   duplicate, invalid
   held       kind of reason → count, first: protected, perhaps protected,
