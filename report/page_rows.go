@@ -110,23 +110,17 @@ func errorOf(s checkpoint.Status, t checkpoint.Task, last checkpoint.Attempt) st
 	return strings.Join(parts, " ")
 }
 
-// portals are where a device's page is; other clouds share the first.
-var portals = map[string]string{
-	"gcc-high": "https://security.microsoft.us",
-	"dod":      "https://security.apps.mil",
-}
+// twoClouds is the API's host of two clouds, GCC High and DoD, which have a portal
+// each: by what is known of a batch nobody can tell which is right.
+const twoClouds = "api-gov.securitycenter.microsoft.us"
 
-// portalPattern is the address of a device's page, empty for a simulated batch,
-// whose devices have none.
+// portalPattern is the address of a device's page, empty where that is not known, and
+// for a simulated batch, whose devices have none.
 func (a *audit) portalPattern() string {
-	if a.batch.Simulated {
+	if a.batch.Simulated || a.batch.Key.Cloud == twoClouds {
 		return ""
 	}
-	host, ok := portals[a.batch.Key.Cloud]
-	if !ok {
-		host = "https://security.microsoft.com"
-	}
-	return host + "/machines/v2/{id}/overview"
+	return "https://security.microsoft.com/machines/v2/{id}/overview"
 }
 
 // portal is the address of a device's page; empty if what stands in the list is

@@ -158,10 +158,9 @@ func TestPortal(t *testing.T) {
 		simulated     bool
 		want          string
 	}{
-		{"commercial", device(1), false, "https://security.microsoft.com/machines/v2/" + device(1) + "/overview"},
-		{"gcc", device(1), false, "https://security.microsoft.com/machines/v2/" + device(1) + "/overview"},
-		{"gcc-high", device(1), false, "https://security.microsoft.us/machines/v2/" + device(1) + "/overview"},
-		{"dod", device(1), false, "https://security.apps.mil/machines/v2/" + device(1) + "/overview"},
+		{"api.security.microsoft.com", device(1), false, "https://security.microsoft.com/machines/v2/" + device(1) + "/overview"},
+		{"api-gcc.securitycenter.microsoft.us", device(1), false, "https://security.microsoft.com/machines/v2/" + device(1) + "/overview"},
+		{"api-gov.securitycenter.microsoft.us", device(1), false, ""},
 		{"commercial", device(1), true, ""},
 		{"commercial", "javascript:alert(1)", false, ""},
 		{"commercial", strings.Repeat("\"", 40), false, ""},

@@ -17,7 +17,6 @@ type cloud struct {
 	hosts     []string // the first is the one that is used unless another is named
 	authority string
 	scope     string
-	portal    string
 }
 
 var clouds = []cloud{
@@ -36,28 +35,24 @@ var clouds = []cloud{
 		},
 		authority: "https://login.microsoftonline.com",
 		scope:     "https://api.securitycenter.microsoft.com/.default",
-		portal:    "https://security.microsoft.com",
 	},
 	{
 		name:      "gcc",
 		hosts:     []string{"api-gcc.securitycenter.microsoft.us"},
 		authority: "https://login.microsoftonline.com",
 		scope:     "https://api-gcc.securitycenter.microsoft.us/.default",
-		portal:    "https://security.microsoft.com",
 	},
 	{
 		name:      "gcc-high",
 		hosts:     []string{"api-gov.securitycenter.microsoft.us"},
 		authority: "https://login.microsoftonline.us",
 		scope:     "https://api-gov.securitycenter.microsoft.us/.default",
-		portal:    "https://security.microsoft.us",
 	},
 	{
 		name:      "dod",
 		hosts:     []string{"api-gov.securitycenter.microsoft.us"},
 		authority: "https://login.microsoftonline.us",
 		scope:     "https://api-gov.securitycenter.microsoft.us/.default",
-		portal:    "https://security.apps.mil",
 	},
 }
 
@@ -225,16 +220,6 @@ func isLoopback(host string) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
-}
-
-// PortalURL is the page of a device in the portal of its cloud, for a report.
-// A cloud that is not known has the commercial portal.
-func PortalURL(cloudName, machineID string) string {
-	c, err := findCloud(cloudName)
-	if err != nil {
-		c = clouds[0]
-	}
-	return c.portal + "/machines/v2/" + url.PathEscape(machineID) + "/overview"
 }
 
 // CloudKey is the [Target.Key] of an endpoint: equal for hosts that share a quota.

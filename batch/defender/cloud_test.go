@@ -107,19 +107,6 @@ func TestResolveRefuses(t *testing.T) {
 	}
 }
 
-func TestPortalURL(t *testing.T) {
-	for cloud, want := range map[string]string{
-		"":         "https://security.microsoft.com/machines/v2/" + device + "/overview",
-		"gcc":      "https://security.microsoft.com/machines/v2/" + device + "/overview",
-		"gcc-high": "https://security.microsoft.us/machines/v2/" + device + "/overview",
-		"dod":      "https://security.apps.mil/machines/v2/" + device + "/overview",
-	} {
-		if got := defender.PortalURL(cloud, device); got != want {
-			t.Errorf("PortalURL(%q, %q) = %q; want %q", cloud, device, got, want)
-		}
-	}
-}
-
 func TestCloudKey(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"https://us.api.security.microsoft.com":       "api.security.microsoft.com",
