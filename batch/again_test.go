@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,12 +147,16 @@ func TestAgainWithoutReads(t *testing.T) {
 		}
 		w.req.Again, w.opt.Again, w.opt.NoReads = true, true, true
 		w.wire.leaving = nil
+		const told = "1 device will be called again whose action was open when it was last seen, since actions cannot be read"
 		second := ""
 		w.atPost(1, func() {
 			second = w.sim.AddAction(simulator.Action{MachineID: devices(1)[0], Requestor: "bob@example.com"})
 		})
 		end := w.run(devices(1))
 		task := end.tasks[0]
+		if !slices.Contains(end.plan.Notes, told) {
+			t.Errorf("the plan says %q; want also %q", end.plan.Notes, told)
+		}
 		if task.Action.ID == first {
 			t.Errorf("%s (%s) names action %s (%s), which is over; the open one is %s", task.Status, task.Reason, task.Action.ID, task.Action.Status, second)
 		}

@@ -75,6 +75,7 @@ type Plan struct {
 	called   map[string][]string     // as of Request, from the lines that were read
 	unjudged string                  // what of --protect is open without an inventory
 	open     int                     // devices that were to be taken up again and have an open action
+	unseen   int                     // taken up by --again with an action that was open, of which nobody can read what became of it
 	anew     int                     // devices to do that were not pending before
 	doubts   int                     // devices called since the batch was last added to that are to be looked up
 	older    int                     // devices called before that, which may be called again once they are looked up
@@ -148,6 +149,9 @@ func (p *Plan) read(list lister, have []checkpoint.Task) error {
 	}
 	for _, at := range p.Request.Protect.Idle(p.Request.Inventory) {
 		p.note("protects no device of the inventory: " + at)
+	}
+	if p.unseen > 0 {
+		p.note(countOf(p.unseen, "device") + " will be called again whose action was open when it was last seen, since actions cannot be read")
 	}
 	if p.open > 0 {
 		p.note(countOf(p.open, "device") + " stay as they are: an action is open")

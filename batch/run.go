@@ -117,6 +117,9 @@ func (r *Runner) Run(ctx, hard context.Context) (stop *Stop) {
 		wake, more := r.dispatch(ctx, hard)
 		if !more && r.flying == 0 && !r.looking {
 			r.tell()
+			if r.left() == 0 && r.stopping != nil && r.stopping.Why == Interrupted && r.counts[checkpoint.Pending] == 0 {
+				return nil // it was interrupted when all was done
+			}
 			return r.stopping
 		}
 		timer := time.NewTimer(wake)

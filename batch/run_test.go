@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,5 +37,19 @@ func TestPace(t *testing.T) {
 			t.Errorf("took %v; want between the ideal %v and %v", took, ideal, allowed)
 		}
 		t.Logf("%d devices in %v of virtual time, %.4f of the ideal %v", n, took, took.Seconds()/ideal.Seconds(), ideal)
+	})
+}
+
+// TestInterruptedWhenDone: a signal that comes when the last calls are on their way
+// has stopped nothing.
+func TestInterruptedWhenDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{LatencyMin: time.Second, LatencyMax: 2 * time.Second})
+		ctx, interrupt := context.WithCancel(t.Context())
+		w.atPost(2, interrupt)
+		end, err := w.tryRun(ctx, devices(2))
+		if err != nil || end.stop != nil || end.code != CodeDone || end.counts[checkpoint.Accepted] != 2 {
+			t.Errorf("%v, stop %v, code %d, %v; want 0 and both accepted", err, end.stop, end.code, end.counts)
+		}
 	})
 }

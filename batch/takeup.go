@@ -32,7 +32,11 @@ func (p *Plan) takeUp(t *checkpoint.Task) bool {
 		if !req.Again && !(t.Action.Failed() && slices.Contains(req.Retry, checkpoint.Failed)) {
 			return false
 		}
-		if t.Action.ID == "" || t.Action.Final() || req.Unseen {
+		if t.Action.ID == "" || t.Action.Final() {
+			return true
+		}
+		if req.Unseen {
+			p.unseen++
 			return true
 		}
 		p.open++

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -153,7 +155,8 @@ func (s *Store) checkHead() error {
 	if err != nil {
 		return err
 	}
-	for id, w := range want {
+	for _, id := range slices.Sorted(maps.Keys(want)) { // the first of those that are damaged is named, always the same
+		w := want[id]
 		if n := have[id].Events; n < w.Events {
 			return fmt.Errorf("%w: %s: %d of %d events are missing (if an older copy was put in its place on purpose, delete %s)",
 				ErrDamaged, titled(s.db, id), w.Events-n, w.Events, base)

@@ -231,6 +231,9 @@ func TestDefaultPath(t *testing.T) {
 	if got := DefaultPath(env("APPDATA", "/roams"), home); got != filepath.FromSlash(want+"/mde-offboard/checkpoint.db") {
 		t.Errorf("DefaultPath = %q; want it in %q", got, want)
 	}
+	if got := DefaultPath(env(), ""); got != "" {
+		t.Errorf("DefaultPath without a home = %q; want none", got)
+	}
 	if runtime.GOOS == "linux" {
 		if got := DefaultPath(env("XDG_STATE_HOME", "/s"), home); got != "/s/mde-offboard/checkpoint.db" {
 			t.Errorf("DefaultPath with XDG_STATE_HOME = %q; want it there", got)

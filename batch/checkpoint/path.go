@@ -10,7 +10,9 @@ import (
 )
 
 // DefaultPath is where the checkpoint of this user lies: in the state directory
-// of the system, which never roams between machines.
+// of the system, which never roams between machines. It is "" where nothing says
+// where that is: in the current folder another run would not find it, and what it
+// knows of the quota.
 func DefaultPath(getenv func(string) string, home string) string {
 	dir := filepath.Join(home, ".local", "state")
 	switch {
@@ -20,6 +22,9 @@ func DefaultPath(getenv func(string) string, home string) string {
 		dir = filepath.Join(home, "Library", "Application Support")
 	case getenv("XDG_STATE_HOME") != "":
 		dir = getenv("XDG_STATE_HOME")
+	}
+	if !filepath.IsAbs(dir) {
+		return ""
 	}
 	return filepath.Join(dir, "mde-offboard", "checkpoint.db")
 }

@@ -50,6 +50,10 @@ func (a *app) agree(j *job, s *connected, p *batch.Plan) (how string, err error)
 	if j.covered(s, p) {
 		return j.agreed.how, nil
 	}
+	if a.hushed() {
+		return "", &batch.Stop{Why: "a plan that is not shown cannot be agreed to by typing", Code: batch.CodeUsage,
+			Hint: "leave --quiet and --log-format json out, or give --yes or --plan " + digest}
+	}
 	n, ask := question(s, p)
 	answer, err := a.ask(ask)
 	switch {

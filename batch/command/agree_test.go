@@ -106,6 +106,7 @@ func TestAgreedTo(t *testing.T) {
 		calls int
 	}{
 		{"all", nil, []string{"10"}, nil, []string{"10 devices"}, batch.CodeDone, "", "", 10},
+		{"all, of a plan that is not shown", nil, []string{"10"}, func(_ *testing.T, p *person, _ func()) { p.a.global.quiet = true }, nil, batch.CodeUsage, "a plan that is not shown cannot be agreed to by typing", none, 0},
 		{"not all", nil, []string{"no"}, nil, []string{"10 devices"}, batch.CodeUsage, "not agreed to", none, 0},
 		{"a canary, and the rest", canary, []string{"3", "7"}, nil, []string{first, rest}, batch.CodeDone, "", "", 10},
 		{"a canary, and not the rest", canary, []string{"3", "no"}, nil, []string{first, rest}, batch.CodeStopped, "the rest was not sent: not agreed to", sent, 3},

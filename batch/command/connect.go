@@ -45,10 +45,13 @@ func (c *connection) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&c.opt.SharedBudget, "shared-budget", false, "count all kinds of call in one budget")
 	f.DurationVar(&c.minute, "minute", time.Minute, "length `D` of the minute window, for rehearsals on loopback")
 	f.DurationVar(&c.hour, "hour", time.Hour, "length `D` of the hour window, for rehearsals on loopback")
-	f.IntVar(&c.opt.Workers, "workers", 20, "calls in flight at once, at most `N`")
+	f.IntVar(&c.opt.Workers, "workers", 20, "calls in flight at once, at most `N`, no more than 1500")
 	f.DurationVar(&c.config.Timeout, "timeout", time.Minute, "time-out `D` of one call")
 	f.DurationVar(&c.opt.MaxOutage, "max-outage", 30*time.Minute, "stop when Defender did not answer for `D`")
 }
+
+// mostWorkers is more than any window has slots for, and little memory.
+const mostWorkers = 1500
 
 // check refuses what would break a promise.
 func (c *connection) check() error {
@@ -59,8 +62,11 @@ func (c *connection) check() error {
 	if _, err := defender.NewSource(c.login); err != nil {
 		return usage{fmt.Errorf("--auth: %w", err)}
 	}
-	if c.perMinute < 1 || c.perHour < 1 || c.opt.Workers < 1 {
-		return usage{errors.New("--per-minute, --per-hour and --workers must be 1 or more")}
+	if c.perMinute < 1 || c.perHour < 1 {
+		return usage{errors.New("--per-minute and --per-hour must be 1 or more")}
+	}
+	if c.opt.Workers < 1 || c.opt.Workers > mostWorkers {
+		return usage{fmt.Errorf("--workers must be from 1 to %d", mostWorkers)}
 	}
 	if c.opt.Limit < 0 {
 		return usage{errors.New("--limit must not be negative")}

@@ -367,7 +367,11 @@ func printable(text string) string {
 
 // openStore opens the checkpoint that the flags name.
 func (a *app) openStore() (*checkpoint.Store, error) {
-	return checkpoint.Open(a.checkpointPath())
+	path := a.checkpointPath()
+	if path == "" {
+		return nil, usage{hinted{errors.New("this user has no home folder, in which the checkpoint would lie"), "name it: --checkpoint FILE, the same one each time"}}
+	}
+	return checkpoint.Open(path)
 }
 
 func (a *app) checkpointPath() string {

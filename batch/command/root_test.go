@@ -73,6 +73,7 @@ func TestWrongUsage(t *testing.T) {
 		{"one where none is taken", nil, "version x", `version: "x" is one argument too many`},
 		{"another", nil, "simulate extra", `simulate: "extra" is one argument too many`},
 		{"a permission that is none", nil, "simulate --roles Machine.Offboard,Foo", `--roles "Foo" is none of Machine.`},
+		{"more workers than there is memory for", nil, "run fleet.csv --workers 1000000000000", "--workers must be from 1 to 1500"},
 		{"a simulator that takes no call", nil, "simulate --per-minute 0", "--per-minute and --per-hour must be 1 or more"},
 		{"a window without a length", nil, "simulate --minute 0s", "--minute, --hour and --token-life must be positive"},
 		{"a simulator for all the world", nil, "simulate --listen 0.0.0.0:0", `--listen 0.0.0.0:0: "0.0.0.0" is not a loopback address`},
@@ -100,7 +101,7 @@ func TestWrongUsage(t *testing.T) {
 		{"a variable that is no number", []string{"MDE_OFFBOARD_PER_MINUTE", "abc", "MDE_OFFBOARD_LOG_FILE", "x.log"}, "run fleet.csv",
 			`MDE_OFFBOARD_PER_MINUTE "abc" is not a whole number`},
 		{"a variable with a zone that is none", []string{"MDE_OFFBOARD_TIMEZONE", "Mars"}, "run fleet.csv", `MDE_OFFBOARD_TIMEZONE "Mars" is no zone`},
-		{"one beside a flag that was given", []string{"MDE_OFFBOARD_WORKERS", "0"}, "run fleet.csv --per-minute 5", "--per-minute, --per-hour and MDE_OFFBOARD_WORKERS must be"},
+		{"one beside a flag that was given", []string{"MDE_OFFBOARD_WORKERS", "0"}, "run fleet.csv --per-minute 5", "MDE_OFFBOARD_WORKERS must be"},
 		{"one that the command line overrules", []string{"MDE_OFFBOARD_UNTIL", "06:00"}, "run fleet.csv --until 25:00", `--until "25:00" is not a time`},
 		{"one of the log", []string{"MDE_OFFBOARD_LOG_LEVEL", "loud"}, "status", `MDE_OFFBOARD_LOG_LEVEL "loud" is none of`},
 		{"faults that there are not", nil, "run fleet.csv --faults flood", "--faults: fault \"flood\": \"flood\" is not known\nhint: --faults help says"},
@@ -128,5 +129,19 @@ func TestRehearsalBesideSimulator(t *testing.T) {
 		if !strings.HasPrefix(stderr, note) || !strings.Contains(stderr, "error: open fleet.csv: ") {
 			t.Errorf("%s said\n%s; want that the variables are not heeded, and then of the list", tt.args, stderr)
 		}
+	}
+}
+
+// TestNoHome: what a run has to remember does not lie wherever it was started.
+func TestNoHome(t *testing.T) {
+	t.Chdir(t.TempDir())
+	a := testApp(t)
+	a.Getenv, a.Home, a.global.checkpoint = variables(), "", ""
+	_, err := a.openStore()
+	if code, hint := codeOf(err); code != batch.CodeUsage || !strings.Contains(hint, "--checkpoint FILE") {
+		t.Errorf("openStore() = %v, code %d, hint %q; want 2 and how to name one", err, code, hint)
+	}
+	if left, err := os.ReadDir("."); err != nil || len(left) > 0 {
+		t.Errorf("the current folder has %v, %v; want nothing", left, err)
 	}
 }
