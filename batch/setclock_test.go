@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,11 +27,10 @@ func TestClockIsSetTwice(t *testing.T) {
 				w.run(ids)
 				c.turn(3 * time.Hour)
 				w.opt.Limit, w.clock = 0, &Clock{Wall: c.wall}
-				turned := false
+				var once sync.Once
 				w.wire.leaving = func(*http.Request) error {
-					if !turned && !between {
-						turned = true
-						c.turn(second)
+					if !between {
+						once.Do(func() { c.turn(second) })
 					}
 					return nil
 				}
@@ -58,15 +59,15 @@ func TestClockIsSetUnderTwo(t *testing.T) {
 		other := *w
 		other.req.Name, other.clock = "other", &Clock{Wall: c.wall}
 		done := make(chan error, 1)
-		posts, lists := 0, 0
+		var posts, lists atomic.Int64
 		w.wire.leaving = func(r *http.Request) error {
 			if !isOffboard(r) {
-				if lists++; lists == 2 { // the other's look takes long
+				if lists.Add(1) == 2 { // the other's look takes long
 					time.Sleep(10 * time.Second)
 				}
 				return nil
 			}
-			if posts++; posts == small[0].Limit {
+			if posts.Add(1) == int64(small[0].Limit) {
 				time.Sleep(1500 * time.Millisecond) // the others are over
 				c.turn(3 * time.Hour)
 				go func() {
