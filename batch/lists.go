@@ -84,19 +84,19 @@ func (ls *Lists) add(file string, l *input.List) {
 }
 
 // Next reads the next row of all lists; io.EOF after the last.
-func (ls *Lists) Next() (input.Row, error) {
+func (ls *Lists) Next() (*input.Row, error) {
 	for ls.current < len(ls.parts) {
 		p := &ls.parts[ls.current]
 		if ls.list == nil {
 			if err := ls.reopen(p); err != nil {
-				return input.Row{}, err
+				return nil, err
 			}
 		}
 		row, err := ls.list.Next()
 		if err == io.EOF {
 			p.notes, p.digest = ls.list.Notes(), ls.list.Digest()
 			if err := ls.Close(); err != nil {
-				return input.Row{}, err
+				return nil, err
 			}
 			ls.current++
 			continue
@@ -106,7 +106,7 @@ func (ls *Lists) Next() (input.Row, error) {
 		}
 		return row, err
 	}
-	return input.Row{}, io.EOF
+	return nil, io.EOF
 }
 
 // reopen opens a list for reading whose columns are known.

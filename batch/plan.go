@@ -85,7 +85,7 @@ type Plan struct {
 
 // lister is a list or several, read as one.
 type lister interface {
-	Next() (input.Row, error)
+	Next() (*input.Row, error)
 	Columns() []string
 	Notes() []string
 	Digest() string
@@ -135,7 +135,7 @@ func (p *Plan) read(list lister, have []checkpoint.Task) error {
 			return err
 		}
 		p.Lines++
-		if p.add(m, &seen, &row); p.changes.err != nil {
+		if p.add(m, &seen, row); p.changes.err != nil {
 			return p.changes.err
 		}
 	}

@@ -111,7 +111,7 @@ type measured struct {
 	peak uint64
 }
 
-func (m *measured) Next() (input.Row, error) {
+func (m *measured) Next() (*input.Row, error) {
 	if m.rows++; m.rows%(1<<13) == 0 {
 		m.peak = max(m.peak, held())
 	}

@@ -184,7 +184,7 @@ func (r *Resolver) ResolveAll(list lister, put func(Resolved) error) (sum Resolu
 		if err != nil {
 			return sum, err
 		}
-		out := r.Resolve(row)
+		out := r.Resolve(*row)
 		sum.count(out)
 		if err := put(out); err != nil {
 			return sum, err

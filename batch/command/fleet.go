@@ -36,7 +36,7 @@ func (j *job) inventory() (machines []simulator.Machine, err error) {
 			return nil, listError(err)
 		}
 		if row.ID != "" {
-			machines = append(machines, machineOf(row, lists.Columns()))
+			machines = append(machines, machineOf(*row, lists.Columns()))
 		}
 	}
 	return append(machines, fleet(2*len(machines))...), nil

@@ -77,7 +77,7 @@ func tell(w io.Writer, file string, opt Options) {
 			}
 			break
 		}
-		rows = append(rows, row)
+		rows = append(rows, *row)
 	}
 	for _, note := range l.Notes() {
 		fmt.Fprintln(w, "note:", note)

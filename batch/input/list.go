@@ -196,22 +196,23 @@ func (l *List) describe(mark string, s sample) {
 	l.notes = append(l.notes, l.layout.notes...)
 }
 
-// Next returns the next row that is not blank, and io.EOF after the last. A row
+// Next returns the next row that is not blank, which is good until the next call,
+// and io.EOF after the last. A row
 // that cannot be used has a Problem. An error ends the list: what it is read
 // from is broken, or a quote is not closed, so that it cannot be told where
 // rows begin; the latter is a *Problem.
-func (l *List) Next() (Row, error) {
+func (l *List) Next() (*Row, error) {
 	if l.ahead == nil {
 		l.text.start()
 		l.ahead = readAhead(batchRows, l.fill)
 	}
 	if err := l.ahead.more(); err != nil {
 		l.stop()
-		return Row{}, err
+		return nil, err
 	}
 	row := &l.ahead.rest[0]
 	l.ahead.rest = l.ahead.rest[1:]
-	return *row, nil
+	return row, nil
 }
 
 // fill reads rows until there is an error.

@@ -36,7 +36,7 @@ func readAll(r io.Reader, opt Options) (rows []Row, l *List, err error) {
 		if err != nil {
 			return rows, l, err
 		}
-		rows = append(rows, row)
+		rows = append(rows, *row)
 	}
 }
 
