@@ -21,8 +21,8 @@ import (
 // BenchmarkMakePlan plans lists of a million lines from a file, as a new batch: of
 // ids and comments, and of the columns that the portal exports. Beside it stands
 // encoding/csv alone on the same list in the same run. It reports lines a second of
-// both and our speed as a share of encoding/csv's (a fifth is asked for), medians,
-// and the most memory that the process held (200 MiB).
+// both and our speed as a share of encoding/csv's, medians, and the most memory
+// that the process held (200 MiB are allowed).
 func BenchmarkMakePlan(b *testing.B) {
 	export, err := os.ReadFile("../testdata/inputs/portal-export.csv")
 	if err != nil {
