@@ -197,10 +197,9 @@ func (l *List) describe(mark string, s sample) {
 }
 
 // Next returns the next row that is not blank, which is good until the next call,
-// and io.EOF after the last. A row
-// that cannot be used has a Problem. An error ends the list: what it is read
-// from is broken, or a quote is not closed, so that it cannot be told where
-// rows begin; the latter is a *Problem.
+// and io.EOF after the last. A row that cannot be used has a Problem. An error ends
+// the list: what it is read from is broken, or a quote is not closed, so that it
+// cannot be told where rows begin; the latter is a *Problem.
 func (l *List) Next() (*Row, error) {
 	if l.ahead == nil {
 		l.text.start()
