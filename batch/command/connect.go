@@ -39,7 +39,7 @@ func (c *connection) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.config.Endpoint, "endpoint", "", "`URL` of the API (default: the batch's, for a new one the cloud's)")
 	f.StringVar(&c.config.Scope, "scope", "", "`SCOPE` of the tokens (default: the cloud's)")
 	f.StringVar(&c.config.AuthorityHost, "authority-host", "", "`URL` of the login authority (default: AZURE_AUTHORITY_HOST, else the cloud's)")
-	f.StringVar(&c.config.CAFile, "ca-file", "", "trust the certificates in `FILE` (PEM) beside the system's")
+	f.StringVar(&c.config.CAFile, "ca-file", "", "trust the certificates in `FILE` (PEM or DER) beside the system's")
 	f.IntVar(&c.perMinute, "per-minute", 100, "calls a minute, at most `N`")
 	f.IntVar(&c.perHour, "per-hour", 1500, "calls an hour, at most `N`")
 	f.BoolVar(&c.opt.SharedBudget, "shared-budget", false, "count all kinds of call in one budget")

@@ -69,24 +69,6 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-func TestCAFile(t *testing.T) {
-	s, cfg := listen(t, simulator.Options{})
-	if _, _, err := connect(t, cfg, secretSource).Offboard(t.Context(), device, "c", nil); err != nil {
-		t.Errorf("Offboard() with --ca-file = %v; want success, authority included", err)
-	}
-	cfg.CAFile = file(t, "empty.pem", []byte("no certificate"))
-	if _, err := defender.New(cfg, secretSource); err == nil || !strings.Contains(err.Error(), "empty.pem") {
-		t.Errorf("New() with a --ca-file without certificates = %v; want an error that names it", err)
-	}
-	cfg.CAFile = cfg.CAFile + ".not"
-	if _, err := defender.New(cfg, secretSource); err == nil {
-		t.Error("New() with a --ca-file that is missing = nil; want an error")
-	}
-	if got := s.Books().Calls[simulator.KindOffboard].Calls; got != 1 {
-		t.Errorf("offboard calls that arrived = %d; want 1", got)
-	}
-}
-
 func TestOldTLSIsRefused(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
 	server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -74,28 +73,6 @@ func checkProxies(env *httpproxy.Config) error {
 		}
 	}
 	return nil
-}
-
-// errNoCA is for a --ca-file that holds no certificate.
-var errNoCA = errors.New("no certificate in PEM form in it")
-
-// roots are the system's certificates and those of file. Nil: the system's.
-func roots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s: %w", file, errNoCA)
-	}
-	return pool, nil
 }
 
 // transporter is the end of the API's pipeline. It calls a RoundTripper and not
