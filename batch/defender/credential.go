@@ -32,19 +32,20 @@ type login struct {
 	name string
 	make maker
 	hint string // for one that gives no token
+	tool bool   // it runs, or may run, a command-line tool
 }
 
 // logins in the order in which they are told.
 var logins = []login{
-	{"default", newDefault, hintDefault},
-	{"environment", newEnvironment, hintEnvironment},
-	{"certificate", newCertificate, hintEnvironment},
-	{"managed-identity", newManagedIdentity, hintManaged},
-	{"workload-identity", newWorkloadIdentity, hintWorkload},
-	{"azure-cli", newAzureCLI, hintCLI},
-	{"azure-developer-cli", newAzureDeveloperCLI, hintAZD},
-	{"device-code", newDeviceCode, hintDeviceCode},
-	{"browser", newBrowser, hintBrowser},
+	{"default", newDefault, hintDefault, true},
+	{"environment", newEnvironment, hintEnvironment, false},
+	{"certificate", newCertificate, hintEnvironment, false},
+	{"managed-identity", newManagedIdentity, hintManaged, false},
+	{"workload-identity", newWorkloadIdentity, hintWorkload, false},
+	{"azure-cli", newAzureCLI, hintCLI, true},
+	{"azure-developer-cli", newAzureDeveloperCLI, hintAZD, true},
+	{"device-code", newDeviceCode, hintDeviceCode, false},
+	{"browser", newBrowser, hintBrowser, false},
 }
 
 // AuthNames returns the names that a login can be chosen by, the default first.
@@ -70,7 +71,7 @@ func NewSource(o CredentialOptions) (Source, error) {
 		if err != nil {
 			return nil, badLogin(o.Auth, logins[i].hint, err)
 		}
-		return advising{cred, logins[i].hint}, nil
+		return advising{cred, &logins[i]}, nil
 	})
 	if o.Auth == "device-code" || o.Auth == "browser" {
 		return keep(source), nil

@@ -2,6 +2,7 @@ package defender
 
 import (
 	"context"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -51,17 +52,27 @@ type advised struct {
 
 func (a advised) Unwrap() error { return a.error }
 
-// advising is a credential that gives its hint with each error.
+// toolPatience is what a login's tool has time for: azidentity's ten seconds are less
+// than the Azure CLI takes on a slow machine.
+const toolPatience = time.Minute
+
+// advising is a credential that gives its login's hint with each error, and its tool
+// the time that it needs.
 type advising struct {
 	azcore.TokenCredential
-	hint string
+	login *login
 }
 
 // GetToken implements azcore.TokenCredential.
 func (a advising) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	if a.login.tool {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, toolPatience)
+		defer cancel()
+	}
 	token, err := a.TokenCredential.GetToken(ctx, o)
 	if err != nil {
-		err = advised{err, a.hint}
+		err = advised{err, a.login.hint}
 	}
 	return token, err
 }
