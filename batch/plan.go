@@ -42,7 +42,7 @@ type Request struct {
 // Plan is what a run would do, and what it changes in the batch's tasks.
 type Plan struct {
 	Request    Request
-	Batch      checkpoint.Batch // as it is in the checkpoint; ID 0: a new one
+	Batch      checkpoint.Batch // as it is in the checkpoint; ID 0: a new one, or not known in a draft
 	List       string
 	ListDigest string
 	Columns    []string
@@ -114,6 +114,10 @@ func Draft(list lister, name string, req Request) (*Plan, error) {
 	p.Request.Called = p.called // found as it reads
 	return p, p.read(list, nil)
 }
+
+// Drafted says whether the plan is of the list alone, by Draft: whether its batch is
+// new is not known then.
+func (p *Plan) Drafted() bool { return p.changes.none }
 
 func newPlan(list lister, name string, req Request) *Plan {
 	return &Plan{Request: req, List: name, Columns: list.Columns(),

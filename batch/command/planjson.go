@@ -9,7 +9,8 @@ import (
 )
 
 // planFields is what planJSON looks like, for the help.
-const planFields = `  batch, new, list, listDigest, lines, notes
+const planFields = `  batch, new (null: not known, as the list alone is refused), list, listDigest,
+  lines, notes
   target     tenant, application, host, simulated (empty: not known)
   toDo       devices that would be called
   canary     how many go first, of these or of those in doubt; 0: all at once
@@ -33,7 +34,7 @@ const planFields = `  batch, new, list, listDigest, lines, notes
 // planJSON is a plan as scripts read it. Names stay; new ones may come.
 type planJSON struct {
 	Batch      string                    `json:"batch"`
-	New        bool                      `json:"new"`
+	New        *bool                     `json:"new"`
 	List       string                    `json:"list"`
 	ListDigest string                    `json:"listDigest"`
 	Lines      int                       `json:"lines"`
@@ -105,11 +106,14 @@ type refusedJSON struct {
 
 // writePlan writes the plan to standard output.
 func (a *app) writePlan(j *job, s *connected, p *batch.Plan) error {
-	out := planJSON{Batch: j.name, New: p.Batch.ID == 0, List: p.List, ListDigest: p.ListDigest, Lines: p.Lines, Notes: p.Notes,
+	out := planJSON{Batch: j.name, List: p.List, ListDigest: p.ListDigest, Lines: p.Lines, Notes: p.Notes,
 		Target: targetJSON{Tenant: s.Key.Tenant, Application: s.Key.Application, Host: s.Host, Simulated: s.Simulated},
 		ToDo:   p.ToDo, Canary: p.CanaryLeft(), InDoubt: p.InDoubt, Duplicate: p.Duplicates, Invalid: p.Invalid,
 		Held: p.Held, Warned: p.Warned, Done: p.Done, Problems: []problemJSON{},
 		Changes: changesJSON{Added: p.Added, Withdrawn: p.Withdrawn, Gone: p.Gone, Comment: p.Recomment}}
+	if !p.Drafted() {
+		out.New = new(p.Batch.ID == 0)
+	}
 	for _, b := range p.Problems {
 		out.Problems = append(out.Problems, problemJSON{File: b.File, Line: b.Line, Column: b.Column, Kind: string(b.Kind), Text: b.Text, Hint: b.Hint})
 	}

@@ -20,8 +20,8 @@ func TestPlanDigestWithoutLogin(t *testing.T) {
 	code, said := exit(t, r.command("run", "list.csv", "--limit", "2"))
 	want(t, "the first run", code, said, 4)
 	second := r.planOf(t, "list.csv", "--no-inventory")
-	if second.Digest == "" || second.New || second.Done["accepted"] != 2 {
-		t.Errorf("after a run: digest %q, new %v, done %v; want a digest and 2 accepted", second.Digest, second.New, second.Done)
+	if second.Digest == "" || !isOld(second) || second.Done["accepted"] != 2 {
+		t.Errorf("after a run: digest %q, old %v, done %v; want a digest and 2 accepted", second.Digest, isOld(second), second.Done)
 	}
 	code, said = exit(t, r.command("run", "list.csv", "--no-inventory", "--plan", second.Digest))
 	want(t, "the plan without a login", code, said, 0)

@@ -131,8 +131,12 @@ func (a *app) row(n int, what, remark string) {
 	}
 }
 
+// resumed says whether the batch is a new one, where that is known.
 func resumed(p *batch.Plan) string {
-	if p.Batch.ID == 0 {
+	switch {
+	case p.Drafted():
+		return ""
+	case p.Batch.ID == 0:
 		return " (new)"
 	}
 	return ", begun " + p.Batch.Created.Local().Format("2006-01-02 15:04")
