@@ -32,11 +32,18 @@ func readerGone(err error) bool {
 }
 
 // command is a command of the program as it is to be typed next: about the
-// checkpoint of this one, if that was named on the command line.
+// checkpoint of this one, if that was named on the command line. The second word is
+// the batch or the list that it is about; one that would be read as a flag goes last.
 func (a *app) command(words ...string) string {
+	var last []string
+	if len(words) > 1 && strings.HasPrefix(words[1], "-") {
+		last = []string{"--", words[1]}
+		words = append(words[:1:1], words[2:]...)
+	}
 	if a.namesCheckpoint() {
 		words = append(words, "--checkpoint", a.global.checkpoint)
 	}
+	words = append(words, last...)
 	text := "mde-offboard"
 	for _, w := range words {
 		text += " " + quoted(w, runtime.GOOS == "windows")

@@ -50,3 +50,21 @@ func TestCommand(t *testing.T) {
 		}
 	}
 }
+
+// TestCommandOfADash has a batch that is called like a flag taken for a batch.
+func TestCommandOfADash(t *testing.T) {
+	a := testApp(t)
+	a.global.checkpoint = "my.db"
+	for _, tt := range []struct {
+		words []string
+		want  string
+	}{
+		{[]string{"report", "-x", "--results", "FILE"}, "mde-offboard report --results FILE --checkpoint my.db -- -x"},
+		{[]string{"plan", "-x.csv"}, "mde-offboard plan --checkpoint my.db -- -x.csv"},
+		{[]string{"status"}, "mde-offboard status --checkpoint my.db"},
+	} {
+		if got := a.command(tt.words...); got != tt.want {
+			t.Errorf("%q: %s; want %s", tt.words, got, tt.want)
+		}
+	}
+}

@@ -161,6 +161,9 @@ func explain(kind Kind, cell, file string) (text, hint string) {
 
 // resolveHint is a command as it can be typed.
 func resolveHint(file string) string {
+	if len(file) > 1 && file[0] == '-' { // it would be read as a flag
+		file = "./" + file
+	}
 	if strings.ContainsAny(file, " &()'") {
 		file = `"` + file + `"`
 	}

@@ -283,3 +283,12 @@ func (endless) Read(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// TestResolveHint names a file as a shell and the program take it.
+func TestResolveHint(t *testing.T) {
+	for file, want := range map[string]string{"list.csv": "list.csv", "my list.csv": `"my list.csv"`, "-x.csv": "./-x.csv", "-": "-"} {
+		if got := resolveHint(file); !strings.HasPrefix(got, "mde-offboard resolve "+want+" -o ") {
+			t.Errorf("resolveHint(%q) = %s; want %s in it", file, got, want)
+		}
+	}
+}
