@@ -190,7 +190,7 @@ func (a *app) showCancel(w *withdrawal, s *connected, p *batch.CancelPlan) {
 	}
 	b := checkpoint.Budget{Key: s.Key, Kind: batch.CallCancel, Shared: w.opt.SharedBudget, Windows: w.opt.Windows}
 	if f, err := s.Store.Forecast(b, s.Clock.Now, p.Open, time.Time{}, nil); err == nil {
-		a.say("Calls       %d, the last one %s", p.Open, a.lastGoes(f, s.Clock.Now()))
+		a.say("Calls       %d, %s", p.Open, a.lastGoes(p.Open, f, s.Clock.Now()))
 	}
 }
 

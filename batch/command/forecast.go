@@ -57,19 +57,22 @@ func (a *app) forecast(j *job, s *connected, p *batch.Plan) {
 	if !ok {
 		return
 	}
-	a.say("Calls       %d, the last one %s", p.ToDo, a.lastGoes(o.Forecast, o.now)+j.hours.inNight(o.night))
+	a.say("Calls       %d, %s", p.ToDo, a.lastGoes(p.ToDo, o.Forecast, o.now)+j.hours.inNight(o.night))
 	if o.calls < p.ToDo {
 		a.say("            %s", a.ofTheRun(&o))
 	}
 }
 
-// lastGoes says when the last of some calls goes.
-func (a *app) lastGoes(f quota.Forecast, now time.Time) string {
-	d := f.Last.Sub(now)
-	if d <= time.Second {
-		return "at once"
+// lastGoes says when the last of n calls goes.
+func (a *app) lastGoes(n int, f quota.Forecast, now time.Time) string {
+	when := "at once"
+	if d := f.Last.Sub(now); d > time.Second {
+		when = fmt.Sprintf("by %s, in %s (%s)", clockIn(f.Last, a.zone), short(d), f.Why)
 	}
-	return fmt.Sprintf("by %s, in %s (%s)", clockIn(f.Last, a.zone), short(d), f.Why)
+	if n == 1 {
+		return when
+	}
+	return "the last one " + when
 }
 
 // ofTheRun says how many calls a run makes that does not make them all.

@@ -6,11 +6,13 @@ import (
 	"path/filepath"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/quota"
 )
 
 // TestForecastOfARun says of a plan of 4,000 devices when all of them are called, and
@@ -64,5 +66,25 @@ func TestForecastOfARun(t *testing.T) {
 				t.Errorf("%s: %q said\n%s; want\n%s", tt.reason, tt.args, got, tt.want)
 			}
 		})
+	}
+}
+
+// TestLastGoes: one call has no last one.
+func TestLastGoes(t *testing.T) {
+	now := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		n    int
+		wait time.Duration
+		want string
+	}{
+		{1, 0, "at once"},
+		{2, 0, "the last one at once"},
+		{1, time.Minute, "by Sat 2000-01-01 00:01, in 1m0s (hold)"},
+		{2, time.Minute, "the last one by Sat 2000-01-01 00:01, in 1m0s (hold)"},
+	} {
+		a := &app{zone: time.UTC}
+		if got := a.lastGoes(tt.n, quota.Forecast{Last: now.Add(tt.wait), Why: "hold"}, now); got != tt.want {
+			t.Errorf("lastGoes(%d, in %v) = %s; want %s", tt.n, tt.wait, got, tt.want)
+		}
 	}
 }
