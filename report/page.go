@@ -94,8 +94,8 @@ var meanings = map[checkpoint.Status]string{
 	checkpoint.Refused:       "Defender said no, for good.",
 	checkpoint.Failed:        "All attempts were used up without an answer that counts.",
 	checkpoint.InDoubt:       "A call was sent and what became of it is not known yet. It is looked up before any other call.",
-	checkpoint.Skipped:       "Not called, for the reason given.",
-	checkpoint.Pending:       "No answer that counts yet: not called, or turned away.",
+	checkpoint.Skipped:       "Not called, or not called again, for the reason given.",
+	checkpoint.Pending:       "Not called yet, or without an answer that counts so far.",
 }
 
 // meaning is what a status means in this batch: on an action that is over no
@@ -106,7 +106,7 @@ func (a *audit) meaning(s checkpoint.Status) string {
 	case s == checkpoint.Accepted:
 		return a.meaningOfAccepted()
 	case s == checkpoint.Pending && a.batch.Closed != "" && !batch.Held(a.batch.Closed):
-		return "No answer that counts: not called, or turned away. The batch is closed."
+		return "Not called, or without an answer that counts. The batch is closed."
 	}
 	return meanings[s]
 }

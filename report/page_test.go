@@ -56,10 +56,10 @@ func TestPagePolicy(t *testing.T) {
 // A batch that was taken back says so first, and promises no more calls.
 func TestPageOfClosedBatch(t *testing.T) {
 	for _, tt := range []struct{ closed, want, pending string }{
-		{"", "Of 12 devices, 3 accepted", "No answer that counts yet: not called, or turned away."},
+		{"", "Of 12 devices, 3 accepted", "Not called yet, or without an answer that counts so far."},
 		{"cancelled by anna on OPS-07 at 2026-11-23T07:00:00Z",
-			"This batch is closed, cancelled by anna on OPS-07 at 23 Nov 2026, 07:00:00 UTC. Of 12 devices, 3 accepted", "No answer that counts: not called, or turned away. The batch is closed."},
-		{"cancel of some devices is under way, begun by anna", "Of 12 devices, 3 accepted", "No answer that counts yet: not called, or turned away."},
+			"This batch is closed, cancelled by anna on OPS-07 at 23 Nov 2026, 07:00:00 UTC. Of 12 devices, 3 accepted", "Not called, or without an answer that counts. The batch is closed."},
+		{"cancel of some devices is under way, begun by anna", "Of 12 devices, 3 accepted", "Not called yet, or without an answer that counts so far."},
 	} {
 		w := newWorld(t)
 		small(w)
