@@ -53,3 +53,38 @@ func TestInterruptedWhenDone(t *testing.T) {
 		}
 	})
 }
+
+// TestDoneAt holds the time at which a batch is said to be done against the quota: it
+// is never before the windows allow, however fast the first calls went, and never
+// after the last call has left, however long its answer takes.
+func TestDoneAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 200
+		w := newWorld(t, simulator.Options{LatencyMin: 10 * time.Second, LatencyMax: 10 * time.Second})
+		w.opt.Workers = 100
+		r, _, done, err := w.begin(t.Context(), w.store(), listOf(devices(n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer done()
+		var last time.Time
+		w.atPost(n, func() { last = time.Now() })
+		start, told := time.Now(), map[time.Time]bool{}
+		r.show = func(p Progress) {
+			if !p.DoneAt.IsZero() {
+				told[p.DoneAt] = true
+			}
+		}
+		if stop := r.Run(t.Context(), t.Context()); stop != nil {
+			t.Fatal(stop)
+		}
+		for at := range told {
+			if at.Before(start.Add(quota.Ideal(both, n))) || at.After(last) {
+				t.Errorf("told to be done after %v; want from %v on, and no later than the last call, after %v", at.Sub(start), quota.Ideal(both, n), last.Sub(start))
+			}
+		}
+		if len(told) < 2 {
+			t.Errorf("told %d times when it would be done", len(told))
+		}
+	})
+}

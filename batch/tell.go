@@ -25,9 +25,10 @@ func (r *Runner) tell() {
 	r.show(p)
 }
 
-// doneAt is when the last call that is still due can go, and in which night.
+// doneAt is when the last call that is still due can go, and in which night. Of the
+// calls in flight those that are reserved are in the windows already.
 func (r *Runner) doneAt() (at time.Time, why string, night int) {
-	left := len(r.ready) + len(r.later) + r.flying
+	left := len(r.ready) + len(r.later) + int(r.opened.Load())
 	if left == 0 {
 		return time.Time{}, "", 0
 	}
