@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mde-offboard/batch/quota"
@@ -218,6 +219,40 @@ func TestUpdatePanicsInItsCaller(t *testing.T) {
 	if err := s.Update(func(*Tx) error { return nil }); err != nil {
 		t.Errorf("Update after a panic = %v; want none", err)
 	}
+}
+
+// TestGroup: those who wait while a transaction is written share the next one, and so
+// one sync of the disk.
+func TestGroup(t *testing.T) {
+	path := temp(t)
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		var callers sync.WaitGroup
+		update := func(fn func(*Tx)) {
+			callers.Go(func() {
+				if err := s.Update(func(tx *Tx) error { fn(tx); return nil }); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		written := make(chan struct{})
+		update(func(*Tx) { <-written })
+		synctest.Wait()
+		transactions := map[*Tx]int{}
+		for range 20 {
+			update(func(tx *Tx) { transactions[tx]++ })
+		}
+		synctest.Wait()
+		close(written)
+		callers.Wait()
+		if len(transactions) != 1 {
+			t.Errorf("20 callers who waited had %d transactions: %v; want one", len(transactions), transactions)
+		}
+	})
 }
 
 func TestGroupFailsWhole(t *testing.T) {
