@@ -162,3 +162,44 @@ func TestSignInWaits(t *testing.T) {
 		}
 	})
 }
+
+// TestSeparate: a checkpoint with real batches takes no simulated one, and one with
+// simulated batches no real one. One without any takes either.
+func TestSeparate(t *testing.T) {
+	for _, tt := range []struct {
+		has       []bool // the batches that are in it, simulated or not
+		simulated bool
+		want      string
+	}{
+		{nil, false, ""},
+		{nil, true, ""},
+		{[]bool{false}, false, ""},
+		{[]bool{true}, true, ""},
+		{[]bool{false}, true, "holds real batches, and this would be a simulated one"},
+		{[]bool{true}, false, "holds simulated batches, and this would be a real one"},
+	} {
+		store, err := checkpoint.Open(filepath.Join(t.TempDir(), "c.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		for i, simulated := range tt.has {
+			err := store.Update(func(tx *checkpoint.Tx) error {
+				_, err := tx.NewBatch(checkpoint.NewBatch{Name: fmt.Sprint(i), Cloud: key.Cloud, Tenant: key.Tenant, Simulated: simulated}, time.Now())
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := &connected{Session: batch.Session{Store: store, Simulated: tt.simulated}}
+		err = s.separate(t.Context())
+		stop, refused := errors.AsType[*batch.Stop](err)
+		switch {
+		case tt.want == "" && err != nil:
+			t.Errorf("simulated %v beside %v: %v; want it taken", tt.simulated, tt.has, err)
+		case tt.want != "" && (!refused || stop.Code != batch.CodeUsage || !strings.HasSuffix(stop.Why, tt.want)):
+			t.Errorf("simulated %v beside %v: %v; want code 2, and that it %s", tt.simulated, tt.has, err, tt.want)
+		}
+	}
+}
