@@ -2,6 +2,8 @@ package batch
 
 import (
 	"context"
+	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,6 +87,29 @@ func TestDoneAt(t *testing.T) {
 		}
 		if len(told) < 2 {
 			t.Errorf("told %d times when it would be done", len(told))
+		}
+	})
+}
+
+// TestWorkers has as many calls in flight as there are workers, and no more.
+func TestWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{LatencyMin: time.Second, LatencyMax: 3 * time.Second})
+		w.opt.Workers = 7
+		var mu sync.Mutex
+		flying, most := 0, 0
+		count := func(r *http.Request, n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			if isOffboard(r) {
+				flying += n
+				most = max(most, flying)
+			}
+		}
+		w.wire.leaving = func(r *http.Request) error { count(r, 1); return nil }
+		w.wire.answered = func(r *http.Request, _ *http.Response) { count(r, -1) }
+		if end := w.run(devices(90)); end.code != CodeDone || most != 7 {
+			t.Errorf("code %d, at most %d calls in flight; want 0 and 7", end.code, most)
 		}
 	})
 }
