@@ -210,6 +210,28 @@ func TestResultsThatDoNotAddUp(t *testing.T) {
 	}
 }
 
+// TestSummaryThatDoesNotAddUp: what was written is counted against the checkpoint.
+func TestSummaryThatDoesNotAddUp(t *testing.T) {
+	w := newWorld(t)
+	w.newBatch("two", false)
+	w.lines(listed(2)...)
+	for _, tt := range []struct {
+		reason string
+		sum    Summary
+		want   string // in the error; empty: none
+	}{
+		{"as it is", Summary{Lines: 2, Counts: map[checkpoint.Status]int{checkpoint.Pending: 2}}, ""},
+		{"a row too few", Summary{Lines: 1, Counts: map[checkpoint.Status]int{checkpoint.Pending: 1}}, "1 rows are pending, the checkpoint has 2"},
+		{"another status", Summary{Lines: 2, Counts: map[checkpoint.Status]int{checkpoint.Pending: 1, checkpoint.Accepted: 1}}, "1 rows are accepted, the checkpoint has 0"},
+		{"a line too many", Summary{Lines: 3, Counts: map[checkpoint.Status]int{checkpoint.Pending: 2}}, "2 by status, 3 by line"},
+	} {
+		err := w.s.View(t.Context(), func(r checkpoint.Reader) error { return tt.sum.check(r, w.batch) })
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v; want %q", tt.reason, err, tt.want)
+		}
+	}
+}
+
 // TestRehearsalsResults: every row of a rehearsal says that it is one, and its file
 // takes the place of no other.
 func TestRehearsalsResults(t *testing.T) {
