@@ -76,6 +76,8 @@ func TestRewrite(t *testing.T) {
 			[]string{"0 b x refused", "0 c x in-doubt", "0 d x skipped withdrawn: no longer in the list", "0 e x skipped protected: by e", "1 a x accepted"}, "0 1 0 1 2 0"},
 		{"comments changed: only for what was not sent", "ay by cy dy ey", Request{},
 			[]string{"1 a x accepted", "2 b x refused", "3 c x in-doubt", "4 d y pending", "5 e y pending"}, "2 1 0 0 0 2"},
+		{"--comment is for lines that have none", "ax bx cx d ey", Request{Comment: "z"},
+			[]string{"1 a x accepted", "2 b x refused", "3 c x in-doubt", "4 d z pending", "5 e y pending"}, "2 1 0 0 0 2"},
 		{"a duplicate of what was sent", "ax ax bx cx dx ex", Request{},
 			[]string{"1 a x accepted", "2 a x skipped duplicate of line 2", "3 b x refused", "4 c x in-doubt", "5 d x pending", "6 e x pending"}, "2 1 1 0 0 0"},
 		{"refused ones taken up again, with the new comment", "ax by cx dx ex", Request{Retry: []checkpoint.Status{checkpoint.Refused}},
