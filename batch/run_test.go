@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"sync"
 	"testing"
@@ -56,9 +57,10 @@ func TestInterruptedWhenDone(t *testing.T) {
 	})
 }
 
-// TestDoneAt holds the time at which a batch is said to be done against the quota: it
-// is never before the windows allow, however fast the first calls went, and never
-// after the last call has left, however long its answer takes.
+// TestDoneAt holds what is told of the time against the quota. A batch is never said to
+// be done before the windows allow, however fast the first calls went, nor after the
+// last call has left, however long its answer takes; and a wait for a window ends when
+// it is said to.
 func TestDoneAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 200
@@ -69,24 +71,27 @@ func TestDoneAt(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer done()
-		var last time.Time
-		w.atPost(n, func() { last = time.Now() })
-		start, told := time.Now(), map[time.Time]bool{}
+		start, doneAt, until := time.Now(), map[time.Duration]bool{}, map[time.Duration]bool{}
+		var last time.Duration // until the second hundred leaves
+		w.atPost(n, func() { last = time.Since(start) })
 		r.show = func(p Progress) {
 			if !p.DoneAt.IsZero() {
-				told[p.DoneAt] = true
+				doneAt[p.DoneAt.Sub(start)] = true
+			}
+			if p.Wait == "minute window" {
+				until[p.Until.Sub(start)] = true
 			}
 		}
 		if stop := r.Run(t.Context(), t.Context()); stop != nil {
 			t.Fatal(stop)
 		}
-		for at := range told {
-			if at.Before(start.Add(quota.Ideal(both, n))) || at.After(last) {
-				t.Errorf("told to be done after %v; want from %v on, and no later than the last call, after %v", at.Sub(start), quota.Ideal(both, n), last.Sub(start))
+		for at := range doneAt {
+			if at < quota.Ideal(both, n) || at > last {
+				t.Errorf("told to be done after %v; want from %v on, and no later than the last call, after %v", at, quota.Ideal(both, n), last)
 			}
 		}
-		if len(told) < 2 {
-			t.Errorf("told %d times when it would be done", len(told))
+		if len(doneAt) < 2 || !maps.Equal(until, map[time.Duration]bool{last: true}) {
+			t.Errorf("told %d times when it would be done, and waits until after %v; want two times at least, and until after %v", len(doneAt), until, last)
 		}
 	})
 }
