@@ -174,7 +174,8 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 // nothing ends a run that has nothing to do, without a call.
 func (a *app) nothing(j *job, s *connected, open *batch.Open, plan *batch.Plan) error {
 	if open.Batch.ID == 0 {
-		return &batch.Stop{Why: "there is nothing to do: no line of the list is a device to offboard", Code: batch.CodeUsage}
+		return &batch.Stop{Why: "there is nothing to do: all lines of the list are skipped", Code: batch.CodeUsage,
+			Hint: "the plan (mde-offboard plan) says why; nothing was sent"}
 	}
 	if plan.Changed() {
 		if err := open.Write(plan, j.opt); err != nil {
