@@ -27,6 +27,7 @@ type Summary struct {
 	Lines  int                       // of the list
 	Gone   int                       // tasks that are no longer in the list
 	Counts map[checkpoint.Status]int // of all tasks, by the status that the file gives
+	Open   int                       // of those that are accepted: the action is not over, as far as is known
 }
 
 // WriteResults writes the result CSV of a batch: one row for each line of the
@@ -111,6 +112,9 @@ func writeResults(ctx context.Context, r checkpoint.Reader, b checkpoint.Batch, 
 // count counts a task, and sees to it that no line of the list is left out.
 func (s *Summary) count(t checkpoint.Task) error {
 	s.Counts[told(t.Status)]++
+	if t.Status == checkpoint.Accepted && acted(t) == stillOpen {
+		s.Open++
+	}
 	if t.Position == 0 {
 		s.Gone++
 		return nil

@@ -179,10 +179,10 @@ func (a *app) summary(j *job, s *connected, sum report.Summary, b checkpoint.Bat
 	if err := a.sayRefused(s, b.ID, sum); err != nil {
 		a.log.Warn("the devices that were refused could not be read", "error", err)
 	}
-	if sum.Counts[checkpoint.Accepted] > 0 {
+	if sum.Open > 0 {
 		a.say("Accepted means recorded: a device leaves when it next comes online.")
 	}
-	if sum.Counts[checkpoint.Accepted] > 0 && !j.track && !j.opt.NoReads && !j.simulate { // whose Defender ends with the run
+	if sum.Open > 0 && !j.track && !j.opt.NoReads && !j.simulate { // whose Defender ends with the run
 		a.say("To follow it: %s", a.command("track", j.name))
 	}
 	if (code == batch.CodeStopped || code == batch.CodeGuard) && b.Closed == "" && !j.fresh && !j.on {
