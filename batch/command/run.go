@@ -171,11 +171,18 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 	return stop, a.tellResults(j, s, runner.BatchID(), code)
 }
 
-// nothing ends a run that has nothing to do, without a call.
+// nothing ends a run that has nothing to do, without a call. A new batch is begun all
+// the same, so that each line of its list is in the results.
 func (a *app) nothing(j *job, s *connected, open *batch.Open, plan *batch.Plan) error {
-	if open.Batch.ID == 0 {
-		return &batch.Stop{Why: "there is nothing to do: all lines of the list are skipped", Code: batch.CodeUsage,
-			Hint: "the plan (mde-offboard plan) says why; nothing was sent"}
+	switch {
+	case open.Batch.ID != 0:
+	case plan.Invalid == plan.Lines:
+		return j.bySent(&batch.Stop{Why: "no line of the list is a device to offboard", Code: batch.CodeUsage})
+	default:
+		a.say("Nothing is to be sent: all lines of the list are skipped.")
+		_, err := a.work(j, s, open, plan, "nothing to send, not asked")
+		j.end.idle = true
+		return err
 	}
 	if plan.Changed() {
 		if err := open.Write(plan, j.opt); err != nil {
