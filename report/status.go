@@ -146,7 +146,11 @@ func (a *audit) next(command func(words ...string) string, atWork func(checkpoin
 	}
 	var said []string
 	if n := standing(a.actions, tally.tracked)[stillOpen]; n > 0 {
-		said = append(said, fmt.Sprintf("%s: %s open", command("track", a.batch.Name), plural(n, "machine action")+are(n)))
+		where := ""
+		if a.batch.Simulated { // the embedded one has ended with its run
+			where = ", if its simulator still runs"
+		}
+		said = append(said, fmt.Sprintf("%s%s: %s open", command("track", a.batch.Name), where, plural(n, "machine action")+are(n)))
 	}
 	if n := c[checkpoint.Refused] + c[checkpoint.Failed]; n > 0 {
 		said = append(said, fmt.Sprintf("look at the %s that %s refused or failed; run --retry refused,failed takes them up again", plural(n, "device"), was(n)))
