@@ -255,6 +255,6 @@ func (a *app) tellResolved(l *lookup, sum batch.Resolution) error {
 	if rest := sum.Open - len(sum.Unresolved); rest > 0 {
 		a.tell(fmt.Sprintf("… and %d more", rest))
 	}
-	return &batch.Stop{Why: fmt.Sprintf("%d of %d lines are unresolved", sum.Open, sum.Lines), Code: batch.CodeIncomplete,
+	return &batch.Stop{Why: fmt.Sprintf("unresolved: %d of %s", sum.Open, count(sum.Lines, "line")), Code: batch.CodeIncomplete,
 		Hint: "in the output, fill in MachineId for the right record of each and delete its other rows, or delete them all: run refuses the list until then"}
 }
