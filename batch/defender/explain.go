@@ -10,7 +10,11 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 )
 
-var aadsts = regexp.MustCompile(`AADSTS\d+`)
+var (
+	aadsts = regexp.MustCompile(`AADSTS\d+`)
+	// gone are the words of Entra, az, azd and PowerShell for a login that is over.
+	gone = regexp.MustCompile(`(?i)AADSTS\d|\baz login\b|\bazd auth login\b|\bnot logged in\b|Connect-AzAccount`)
+)
 
 // explain makes one error of what a credential says, which is long, of many
 // lines, and repeats whole answers.
@@ -74,6 +78,14 @@ func entraError(err error) string {
 func denied(err error) bool {
 	failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err)
 	return ok && failed.RawResponse != nil
+}
+
+// signedOut reports whether a tool says that its login is over.
+func signedOut(err error) bool { return !denied(err) && gone.MatchString(err.Error()) }
+
+// oneLine is an error of explain's in the place of a reason, which has one line.
+func oneLine(err error) string {
+	return strings.NewReplacer("tried\n  ", "tried ", "\n  ", "; ").Replace(err.Error())
 }
 
 // attempts returns one line for each credential of a chain. In the chain's

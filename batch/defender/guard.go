@@ -111,7 +111,7 @@ func (g *guarded) GetToken(ctx context.Context, o policy.TokenRequestOptions) (a
 		token, err = g.inner.GetToken(ctx, o)
 	}
 	if err != nil {
-		return azcore.AccessToken{}, g.explain(ctx, err, seen.snapshot())
+		return azcore.AccessToken{}, g.explain(ctx, o, err, seen.snapshot())
 	}
 	if err := g.guard.admit(token, seen); err != nil {
 		return azcore.AccessToken{}, err
@@ -125,11 +125,16 @@ func (g *guarded) GetToken(ctx context.Context, o policy.TokenRequestOptions) (a
 // authority's own host counts: that no metadata service answers on a machine
 // that is not in Azure is no outage. Nor is a certificate that nobody here has
 // ever trusted: waiting does not change it.
-func (g *guarded) explain(ctx context.Context, err error, seen loginNotes) error {
-	down := seen.down
-	if g.guard.hadToken() {
+//
+// A tool asks the authority by itself, and tells in words alone how that went. One
+// that has given a token before and now gives none, being too slow or without a
+// network, is an outage too, unless it says that nobody is signed in any more.
+func (g *guarded) explain(ctx context.Context, o policy.TokenRequestOptions, err error, seen loginNotes) error {
+	down, goesOn := seen.down, g.guard.hadToken() && !signedOut(err)
+	if goesOn {
 		down = cmp.Or(down, seen.otherDown)
-	} else if _, ok := errors.AsType[*tls.CertificateVerificationError](down); ok {
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](down); ok && !g.guard.hadToken() {
 		return &Error{Class: BadIdentity, Message: "no token: the authority cannot be trusted", Err: hush(down), Hint: hintCertificate}
 	}
 	switch {
@@ -137,6 +142,8 @@ func (g *guarded) explain(ctx context.Context, err error, seen loginNotes) error
 		return &Error{Class: NotSent, Err: context.Cause(ctx)}
 	case down != nil:
 		return &Error{Class: NotSent, Message: "no token: the authority cannot be reached", Err: hush(down), Hint: hintNetwork}
+	case goesOn && seen.requests == 0 && o.Claims == "":
+		return &Error{Class: NotSent, Message: oneLine(explain(err)), Hint: hintNetwork}
 	}
 	return explain(err)
 }
