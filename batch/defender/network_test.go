@@ -248,3 +248,38 @@ func TestListLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestPlainHTTPEachToken: over http it is of no use that the first token was a
+// simulator's. One from a cache is whose it was when it was had.
+func TestPlainHTTPEachToken(t *testing.T) {
+	s, cfg := listen(t, simulator.Options{})
+	cfg.Endpoint = "http://127.0.0.1"
+	real := false
+	cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Scheme == "http" {
+			return respond(s, r), nil
+		}
+		res, err := s.Transport().RoundTrip(r)
+		if err == nil && real && strings.HasSuffix(r.URL.Path, "/oauth2/v2.0/token") {
+			res.Header.Del("X-Simulated-Defender")
+		}
+		return res, err
+	})
+	c := connect(t, cfg, secretSource)
+	for range 2 {
+		if _, err := c.Identity(t.Context()); err != nil {
+			t.Errorf("Identity() over http with a simulator's token = %v; want success", err)
+		}
+	}
+	if _, _, err := c.Offboard(t.Context(), device, "c", nil); err != nil {
+		t.Errorf("Offboard() over http with a simulator's token = %v; want success", err)
+	}
+	real = true
+	if err := c.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	_, x, err := c.Offboard(t.Context(), "1"+device[1:], "c", nil)
+	if defender.ClassOf(err) != defender.BadIdentity || x.Sent {
+		t.Errorf("Offboard() over http with a later token that is no simulator's = %+v, %v; want a bad identity, not sent", x, err)
+	}
+}
