@@ -48,6 +48,12 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%s: Resolve(%q, %q, %q, %q) = %+v, %v; want %+v", test.reason, test.cloud, test.endpoint, test.scope, test.authority, got, err, test.want)
 		}
 	}
+	for _, region := range []string{"us", "eu", "uk", "au", "swa", "ina"} {
+		endpoint := "https://" + region + ".api.security.microsoft.com"
+		if got, err := defender.Resolve("", endpoint, "", ""); err != nil || got.Endpoint != endpoint || got.Scope != commercial || got.Key != key {
+			t.Errorf("Resolve(%q) = %+v, %v; want the commercial cloud's scope and quota", endpoint, got, err)
+		}
+	}
 	t.Setenv("AZURE_AUTHORITY_HOST", us+"/")
 	if got, err := defender.Resolve("", "", "", ""); err != nil || got.Authority != us {
 		t.Errorf("Resolve() with AZURE_AUTHORITY_HOST = %+v, %v; want %s", got, err, us)

@@ -133,19 +133,24 @@ func TestClassOfAnswer(t *testing.T) {
 }
 
 func TestErrorCarriesWhatSupportAsksFor(t *testing.T) {
-	h := answer(403, "request-id: r-1", fault("Forbidden"))
+	inner := answer(403, "request-id: r-1", fault("Forbidden"))
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("x-ms-request-id", "r-2")
+		w.Header().Set("mise-correlation-id", "r-1") // the same is told once
+		inner.ServeHTTP(w, r)
+	})
 	_, x, err := newClient(t, h, nil).Offboard(t.Context(), device, "c", nil)
 	e, ok := errors.AsType[*defender.Error](err)
 	if !ok {
 		t.Fatalf("Offboard = %v; want an *Error", err)
 	}
-	if e.Status != 403 || e.Code != "Forbidden" || e.Message != "words" || e.Target != "t-1" || e.RequestIDs != "r-1" {
-		t.Errorf("Offboard = %+v; want status, code, message, target and request id", e)
+	if e.Status != 403 || e.Code != "Forbidden" || e.Message != "words" || e.Target != "t-1" || e.RequestIDs != "r-1 r-2" {
+		t.Errorf("Offboard = %+v; want status, code, message, target and request ids", e)
 	}
-	if want := "status 403 Forbidden: words (request r-1)"; e.Error() != want {
+	if want := "status 403 Forbidden: words (request r-1 r-2)"; e.Error() != want {
 		t.Errorf("Error() = %q; want %q", e.Error(), want)
 	}
-	if x.ClientRequestID == "" || x.RequestID != "r-1" || x.Date.IsZero() || x.Token != 1 || x.Over.Before(x.At) {
+	if x.ClientRequestID == "" || x.RequestID != "r-1 r-2" || x.Date.IsZero() || x.Token != 1 || x.Over.Before(x.At) {
 		t.Errorf("Offboard = %+v; want ids, the server's date, the token's number and times in order", x)
 	}
 }
