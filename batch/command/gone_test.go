@@ -1,11 +1,20 @@
 package command
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"mde-offboard/batch/simulator"
 )
 
 // relay is the network between the program and the simulator: it can be cut.
@@ -108,4 +117,68 @@ func TestDefenderGone(t *testing.T) {
 	code, text := exit(t, r.command(quickRun("list.csv")...))
 	want(t, "the same command with the network back", code, text, 0)
 	r.judge(ids, r.results("list.results.csv"))
+}
+
+// TestToolGone: az gives no token for a new one in the middle of a run, being too
+// slow or without a network. The run waits as in any outage, stops with 4, has
+// spent no attempt by it, and the same command goes on; when az says that nobody
+// is signed in any more, the run stops at once with 5.
+func TestToolGone(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the stand-in is a shell script")
+	}
+	for _, tt := range []struct {
+		reason, fails string
+		code          int
+		says          string
+	}{
+		{"too slow", "kill -9 $$", 4, "no answer of Defender's for "},
+		{"signed out", "echo 'ERROR: Please run az login' >&2; exit 1", 5, "authorization lost"},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, append([]string{"--faults", "401@20"}, quick...)...)
+			ids := r.list("list.csv", 60)
+			log, mended := filepath.Join(r.dir, "log"), filepath.Join(r.dir, "mended")
+			script := fmt.Sprintf("#!/bin/sh\nif [ -e %q ]; then exec cat %[1]q; fi\nif grep -q status=401 %q; then %s; fi\necho '%s'\n", mended, log, tt.fails, r.toolToken())
+			if err := os.WriteFile(filepath.Join(r.dir, "az"), []byte(script), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			r.env = append(r.env, "PATH="+r.dir+":"+os.Getenv("PATH"))
+			args := quickRun("list.csv", "--auth", "azure-cli", "--workers", "1", "--max-outage", "2s", "--log-level", "debug", "--log-file", "log")
+			code, out := exit(t, r.command(args...))
+			want(t, "the run whose tool is "+tt.reason, code, out, tt.code, tt.says, "AzureCLICredential")
+			for id, row := range r.results("list.results.csv") {
+				if row["Status"] != "accepted" && (row["Status"] != "pending" || row["Attempts"] != "0") {
+					t.Errorf("device %s is %s after %s attempts; want it accepted or untouched", id, row["Status"], row["Attempts"])
+				}
+			}
+			if err := os.WriteFile(mended, []byte(r.toolToken()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			code, out = exit(t, r.command(args...))
+			want(t, "the same command with the tool at work again", code, out, 0)
+			r.judge(ids, r.results("list.results.csv"))
+		})
+	}
+}
+
+// toolToken is what az says for a token of the simulator's.
+func (r *rig) toolToken() string {
+	r.t.Helper()
+	res, err := r.http.PostForm(r.url+"/"+simulator.DefaultTenant+"/oauth2/v2.0/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {simulator.DefaultApplication}, "client_secret": {simulator.DefaultSecret},
+		"scope": {"https://api.securitycenter.microsoft.com/.default"},
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var given struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&given); err != nil || given.Token == "" {
+		r.t.Fatalf("the simulator gives no token: %v", err)
+	}
+	return fmt.Sprintf(`{"accessToken":%q,"expires_on":%d}`, given.Token, time.Now().Add(time.Hour).Unix())
 }
