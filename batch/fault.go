@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"mde-offboard/batch/defender"
 )
 
 // Fault is a panic in a goroutine of a run, as an error: left alone it would end
@@ -16,7 +18,7 @@ type Fault struct {
 }
 
 func (f *Fault) Error() string {
-	return fmt.Sprintf("a fault of the program itself: %v (%s)", f.Value, f.At)
+	return fmt.Sprintf("a fault of the program itself: %s (%s)", defender.Redact(fmt.Sprint(f.Value)), f.At)
 }
 
 // guarded calls fn and makes a panic of it a *Fault.

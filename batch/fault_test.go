@@ -48,13 +48,13 @@ func TestPanicInAGoroutine(t *testing.T) {
 					looks++
 				}
 				if tt.where(r, looks) {
-					panic("boom")
+					panic("boom " + r.Header.Get("Authorization"))
 				}
 				return nil
 			}
 			stop, code := tt.run(w)
-			if code != CodeError || stop == nil || !strings.Contains(stop.Error(), "a fault of the program itself: boom (fault_test.go:") {
-				t.Errorf("%s: code %d, %v; want 1, and where it was", tt.reason, code, stop)
+			if code != CodeError || stop == nil || !strings.Contains(stop.Error(), "a fault of the program itself: boom Bearer [redacted] (fault_test.go:") {
+				t.Errorf("%s: code %d, %v; want 1, and where it was, without the token", tt.reason, code, stop)
 			}
 			if n := len(openRuns(w)); n != 0 {
 				t.Errorf("%s: %d runs have no end", tt.reason, n)

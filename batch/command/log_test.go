@@ -75,7 +75,7 @@ func TestErrorsAreRecords(t *testing.T) {
 	env := variables("MDE_OFFBOARD_LIMIT", "many", "MDE_OFFBOARD_LOG_FORMAT", "json")
 	broken := func(name string) string {
 		if name == "MDE_OFFBOARD_EXCEL" {
-			panic("out of order")
+			panic("out of order: Bearer eyJhbGciOiJub25lIn0.e30.c2ln")
 		}
 		return variables("MDE_OFFBOARD_LOG_FORMAT", "json")(name)
 	}
@@ -98,7 +98,7 @@ func TestErrorsAreRecords(t *testing.T) {
 		{"a log that cannot be", "run x.csv --log-format json --log-file " + filepath.Join(logFile, "x"), variables(), 2, "run.log", false},
 		{"the same in words", "run x.csv --log-file " + filepath.Join(logFile, "x"), variables(), 2, "error: --log-file: ", true},
 		{"a log in a file", "run x.csv --nosuch --log-file " + logFile, variables(), 2, "error: unknown flag", true},
-		{"a fault of the program", "run x.csv", broken, 1, "out of order", false},
+		{"a fault of the program", "run x.csv", broken, 1, "out of order: Bearer [redacted]", false},
 	} {
 		said, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 		if err != nil {

@@ -23,6 +23,7 @@ import (
 
 	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/defender"
 	"mde-offboard/report"
 )
 
@@ -126,7 +127,7 @@ func Main(env Env, args []string) (code int) {
 // fault tells of a panic. What draws on standard error may have been what broke.
 func (a *app) fault(p any, stack []byte, args []string) int {
 	a.openLogAnyway(args)
-	text, hint := fmt.Sprintf("a fault of the program itself: %v", p), "nothing that was answered is lost; the same command goes on. Please report this"
+	text, hint := "a fault of the program itself: "+defender.Redact(fmt.Sprint(p)), "nothing that was answered is lost; the same command goes on. Please report this"
 	if a.logsErrors() {
 		a.log.Error(logError, "error", text, "hint", hint, "stack", string(stack))
 	}

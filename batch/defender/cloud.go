@@ -202,13 +202,13 @@ func cloudOf(name string, u *url.URL) (cloud, bool, error) {
 func bareURL(what, s string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSuffix(strings.TrimSpace(s), "/"))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s", what, redact(err.Error()))
+		return nil, fmt.Errorf("%s: %s", what, Redact(err.Error()))
 	}
 	if (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" {
-		return nil, fmt.Errorf("%s %q is not a URL such as https://host", what, redact(s))
+		return nil, fmt.Errorf("%s %q is not a URL such as https://host", what, Redact(s))
 	}
 	if u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("%s %q: give scheme and host only", what, redact(s))
+		return nil, fmt.Errorf("%s %q: give scheme and host only", what, Redact(s))
 	}
 	u.Host = strings.TrimSuffix(strings.ToLower(u.Host), ":443")
 	return u, nil

@@ -37,7 +37,7 @@ func (c *Client) logCall(ctx context.Context, req *http.Request, x *Exchange, re
 		attrs = append(attrs, headers("answered", res.Header))
 	}
 	if err != nil {
-		attrs = append(attrs, slog.Bool("sent-any", x.Sent), slog.String("error", redact(err.Error())))
+		attrs = append(attrs, slog.Bool("sent-any", x.Sent), slog.String("error", Redact(err.Error())))
 	}
 	c.log.LogAttrs(ctx, slog.LevelDebug, "call", attrs...)
 }
@@ -58,7 +58,7 @@ func logLogin(ctx context.Context, log *slog.Logger, req *http.Request, res *htt
 		attrs = append(attrs, slog.Int("status", res.StatusCode))
 	}
 	if err != nil {
-		attrs = append(attrs, slog.String("error", redact(err.Error())))
+		attrs = append(attrs, slog.String("error", Redact(err.Error())))
 	}
 	log.LogAttrs(ctx, slog.LevelDebug, "login", attrs...)
 }

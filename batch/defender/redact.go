@@ -18,9 +18,9 @@ var (
 // wants to know and not secret, in the command that a user is told to give.
 const claimsOption = "--claims-challenge "
 
-// redact takes tokens and passwords out of a text that others wrote: a server's
+// Redact takes tokens and passwords out of a text that others wrote: a server's
 // message, an error of net/http, an answer of the authority.
-func redact(s string) string {
+func Redact(s string) string {
 	s = tokenText.ReplaceAllStringFunc(s, func(found string) string {
 		if strings.HasPrefix(found, claimsOption) {
 			return found
@@ -39,7 +39,7 @@ func tidy(s string) string {
 	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool {
 		return unicode.IsControl(r) || unicode.IsSpace(r)
 	}), " ")
-	s = redact(strings.ToValidUTF8(s, "\uFFFD"))
+	s = Redact(strings.ToValidUTF8(s, "\uFFFD"))
 	if r := []rune(s); len(r) > maxText {
 		s = string(r[:maxText]) + "…"
 	}
@@ -49,7 +49,7 @@ func tidy(s string) string {
 // quiet is an error of others that is redacted wherever it is printed.
 type quiet struct{ error }
 
-func (q quiet) Error() string { return redact(q.error.Error()) }
+func (q quiet) Error() string { return Redact(q.error.Error()) }
 func (q quiet) Unwrap() error { return q.error }
 
 // hush makes err quiet.
