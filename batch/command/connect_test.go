@@ -111,6 +111,7 @@ func TestCodesBeforeTheFirstCall(t *testing.T) {
 		want   int
 	}{
 		{"no credentials", made(func(c *connection) { c.login.Auth = "environment" }), batch.CodeError},
+		{"a permission is missing", defender.Identity{Roles: []string{"Machine.Read.All"}}.Check(true), batch.CodeError},
 		{"no such login", made(func(c *connection) { c.login.Auth = "password" }), batch.CodeUsage},
 		{"no such file of certificates", made(func(c *connection) { c.login.Auth, c.config.CAFile = "environment", "/nowhere.pem" }), batch.CodeUsage},
 		{"interrupted while signing in", signedIn(), batch.CodeStopped},
