@@ -167,7 +167,7 @@ func TestProtectionFile(t *testing.T) {
 	for _, tc := range []struct{ reason, text, want string }{
 		{"an empty one", "", "has no pattern, and protects nothing"},
 		{"comments alone", "# srv-*\n\n", "has no pattern, and protects nothing"},
-		{"UTF-16 that was cut", "\xff\xfes\x00r\x00v\x00-\x00*\x00\n", "ends in half a character of UTF-16, which has two bytes for each: the file was cut, or a byte was added"},
+		{"UTF-16 that was cut", "\xff\xfes\x00r\x00v\x00-\x00*\x00\n", "ends in half a character of UTF-16: the file was cut, or a byte was added"},
 		{"UTF-16 without a byte order mark", "s\x00r\x00v\x00\n\x00", "has NUL bytes: UTF-16 without a byte order mark, or no text at all"},
 		{"a workbook", "PK\x03\x04", "a workbook or an archive, not a CSV file"},
 		{"a character of no width", "srv-\u200b1", `"srv-\u200b1" has a character that is not seen: write the name anew`},

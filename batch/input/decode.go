@@ -115,9 +115,15 @@ func (w wide) ascii(dst, src []byte) int {
 	return n
 }
 
-// errHalf tells of a text in UTF-16 with an odd byte at its end: with it a row may
-// be gone, or all that came after.
-var errHalf = errors.New("ends in half a character of UTF-16, which has two bytes for each: the file was cut, or a byte was added")
+// errHalf tells of a text in UTF-16 with an odd byte or the first half of a pair at
+// its end: with it a row may be gone, or all that came after.
+var errHalf = errors.New("ends in half a character of UTF-16: the file was cut, or a byte was added")
+
+// isHalf reports whether the last of a text is no whole character.
+func (w wide) isHalf(src []byte) bool {
+	const pair, first = 0xfc00, 0xd800 // the bits that tell the halves of a pair, in the first one
+	return len(src)%2 != 0 || len(src) > 1 && w.order.Uint16(src[len(src)-2:])&pair == first
+}
 
 // Transform is transform.Transformer's.
 func (w wide) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
@@ -140,7 +146,7 @@ func (w wide) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error)
 			err = transform.ErrShortDst
 		}
 	}
-	if err == nil && atEOF && len(src)%2 != 0 {
+	if err == nil && atEOF && w.isHalf(src) {
 		err = errHalf
 	}
 	return nDst, nSrc, err
