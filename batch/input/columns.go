@@ -33,7 +33,8 @@ var resultColumns = []string{
 	"RequestId", "Attempts", "SentAt", "AnsweredAt", "TenantId",
 }
 
-// plainName returns a column's name as it is compared.
+// plainName returns a column's name as it is compared, without what surrounds it: of
+// lists that were joined, each may have its byte order mark.
 func plainName(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch r {
@@ -41,7 +42,7 @@ func plainName(s string) string {
 			return -1
 		}
 		return r
-	}, strings.ToLower(strings.TrimSpace(s)))
+	}, strings.ToLower(trimID(s)))
 }
 
 // isKnown reports whether a cell is the name of a column that we look for.
@@ -199,7 +200,7 @@ func columns(rows [][]string, header bool) []column {
 	for i := range cols {
 		cols[i].name = fmt.Sprintf("Column%d", i+1)
 		if header {
-			cols[i].name = strings.TrimSpace(valid(rows[0][i]))
+			cols[i].name = trimID(valid(rows[0][i]))
 		}
 		cols[i].plain = plainName(cols[i].name)
 	}
