@@ -48,7 +48,7 @@ func (p *Plan) hold(l *checkpoint.Line) (why string) {
 		return ""
 	}
 	switch {
-	case named != "" && d.Name != "" && label(named) != label(d.Name):
+	case isName(named) && d.Name != "" && label(named) != label(d.Name):
 		return fmt.Sprintf("%s: the inventory knows this id as %s", heldOtherName, d.Name)
 	case d.MergedInto != "":
 		return fmt.Sprintf("%s: into %s", heldMerged, d.MergedInto)

@@ -77,6 +77,8 @@ func TestCheck(t *testing.T) {
 		{"the inventory has no name", "lap-0001", known(func(d *Device) { d.Name = "" }), Request{}, "", "", ""},
 		{"not in the inventory", "lap-0001", nil, Request{}, "", "", warnUnknown},
 		{"another name", "lap-0002", known(same), Request{}, heldOtherName, "other name: the inventory knows this id as lap-0001.contoso.com", ""},
+		{"what is written where no name is known", "N/A", known(same), Request{}, "", "", ""},
+		{"a dash in its place", "-", known(same), Request{}, "", "", ""},
 		{"a longer name", "lap-00011", known(same), Request{}, heldOtherName, "other name: the inventory knows this id as lap-0001.contoso.com", ""},
 		{"merged", "", known(func(d *Device) { d.MergedInto = device("that") }), Request{}, heldMerged, "merged: into " + device("that"), ""},
 		{"discovered only", "", known(func(d *Device) { d.Onboarding = "CanBeOnboarded" }), Request{}, heldNotOn, "not onboarded: CanBeOnboarded", ""},
