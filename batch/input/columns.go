@@ -132,7 +132,15 @@ func choose(file string, s sample, opt Options) (layout, error) {
 		}
 		return layout{}, ch.refuse(KindFile, text, hint)
 	}
-	if sep := unread(s.rows, opt); sep != "" && !slices.ContainsFunc(ch.cols, func(c column) bool { return c.ids > 0 }) {
+	if isShown(s.rows, opt) {
+		return layout{}, ch.refuse(KindFile, "a table as PowerShell shows it (Out-File and > write that), not a CSV file", "write it with Export-Csv -NoTypeInformation")
+	}
+	hasIDs := slices.ContainsFunc(ch.cols, func(c column) bool { return c.ids > 0 })
+	if inOneCell(s.rows, opt) && !hasIDs {
+		return layout{}, ch.refuse(KindColumn, "each of its rows is one cell, with the cells of the list in it: "+quote(s.rows[0][0]),
+			"take the list from its source again, or split the column in a spreadsheet (text to columns) and "+hintSave)
+	}
+	if sep := unread(s.rows, opt); sep != "" && !hasIDs {
 		return layout{}, ch.refuse(KindColumn, fmt.Sprintf("its cells are separated by %s; commas, semicolons and tabs are read", quote(sep)),
 			"put a line sep="+sep+" above its first, or "+hintSave)
 	}

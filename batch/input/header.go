@@ -1,6 +1,7 @@
 package input
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -83,6 +84,31 @@ func shapeOf(cell string) string {
 		}
 		return r
 	}, cell)
+}
+
+// rule is what PowerShell draws below the names of columns.
+var rule = regexp.MustCompile(`^--+( +-+)*$`)
+
+// isShown reports whether the rows are what PowerShell shows on a screen: a table with
+// a line below its header, or a line for each column of a device.
+func isShown(rows [][]string, opt Options) bool {
+	if len(rows) > 1 && len(rows[1]) == 1 && rule.MatchString(strings.TrimSpace(rows[1][0])) {
+		return true
+	}
+	return slices.ContainsFunc(rows, func(row []string) bool {
+		name, value, _ := strings.Cut(row[0], " : ")
+		return len(row) == 1 && isID(trimID(value)) && isIDName(name, opt)
+	})
+}
+
+// inOneCell reports whether the first row is in quotes as a whole, as a spreadsheet
+// writes rows that it did not split when it read them.
+func inOneCell(rows [][]string, opt Options) bool {
+	if len(rows[0]) > 1 {
+		return false
+	}
+	parts := strings.FieldsFunc(rows[0][0], func(r rune) bool { return strings.ContainsRune(",;\t", r) })
+	return len(parts) > 1 && (countKnown(parts, opt) > 1 || slices.ContainsFunc(parts, func(part string) bool { return isID(trimID(part)) }))
 }
 
 // unread returns what separates known names or ids within the first cells of rows

@@ -22,11 +22,11 @@ func (ch *chooser) id(l *layout) (int, error) {
 	case len(known) == 1:
 		return known[0], nil
 	case len(known) > 1:
-		return none, ch.ambiguous(known)
+		return none, ch.ambiguous(known, l.header)
 	case len(trusted) == 1:
 		return trusted[0], nil
 	case len(trusted) > 1:
-		return none, ch.ambiguous(trusted)
+		return none, ch.ambiguous(trusted, l.header)
 	}
 	return ch.withoutIDs(l)
 }
@@ -45,7 +45,11 @@ func (ch *chooser) candidates() (known, trusted []int) {
 	return known, trusted
 }
 
-func (ch *chooser) ambiguous(candidates []int) error {
+func (ch *chooser) ambiguous(candidates []int, header bool) error {
+	hint := "say which one it is with --id-column"
+	if !header {
+		hint += "; if all of them are devices, write one id a line"
+	}
 	var b strings.Builder
 	for i, c := range candidates {
 		if i > 0 {
@@ -53,8 +57,7 @@ func (ch *chooser) ambiguous(candidates []int) error {
 		}
 		fmt.Fprintf(&b, "%s (such as %s)", quote(ch.cols[c].name), quote(ch.cols[c].example))
 	}
-	return ch.refuse(KindColumn, fmt.Sprintf("%d columns hold what looks like device ids: %s", len(candidates), b.String()),
-		"say which one it is with --id-column")
+	return ch.refuse(KindColumn, fmt.Sprintf("%d columns hold what looks like device ids: %s", len(candidates), b.String()), hint)
 }
 
 // withoutIDs settles a list in which no cell of the sample is a device id: an

@@ -100,6 +100,7 @@ func TestList(t *testing.T) {
 		{"one with its columns in another order", "MachineId,Comment\n" + idA + ",x\nComment,MachineId\ny," + idB, Options{}, []string{"2 A||x||", "3 header@1||MachineId||", "4 name@1||" + idB + "||"}},
 		{"one with its byte order mark", "\ufeffMachineId,Comment\n" + idA + ",x\n\ufeffMachineId,Comment\n" + idB + ",y", Options{}, []string{"2 A||x||", "3 header@1||Comment||", "4 B||y||"}},
 		{"two marks at the beginning", "\ufeff\ufeffComment,MachineId\nx," + idA, Options{}, []string{"2 A||x||"}},
+		{"a comment that names an id as PowerShell shows it", "Comment,MachineId\nid : " + idA + "," + idB, Options{}, []string{"2 B||id : " + idA + "||"}},
 		{"one with PowerShell's line", "MachineId,Comment\n" + idA + ",x\n#TYPE X\nMachineId,Comment", Options{}, []string{"2 A||x||", "3 header@1||||", "4 header@1||Comment||"}},
 		{"a device that is called as a column of names is none", "MachineId,Comment\n" + idA + ",x\nhost,y", Options{}, []string{"2 A||x||", "3 name@1||y||"}},
 		{"semicolons, though comments have commas", "MachineId;Comment\n" + idA + ";a, b, c, d\n", Options{}, []string{"2 A||a, b, c, d||"}},
@@ -201,6 +202,22 @@ func TestRefused(t *testing.T) {
 			`list.csv: a list of device names (column "Host"), no column holds device ids (40 hexadecimal characters)`},
 		{"hashes alone, by another name", "File,File SHA\na," + idA, Options{}, KindColumn, `list.csv: no column holds device ids (40 hexadecimal characters): its columns are "File", "File SHA"`},
 		{"a SHA-256 of 40 digits is no id either", "File,Sha-256\na," + idA, Options{}, KindColumn, `list.csv: no column holds device ids (40 hexadecimal characters): its columns are "File", "Sha-256"`},
+		{"what PowerShell shows, with Out-File", "\nid" + strings.Repeat(" ", 38) + "\n--" + strings.Repeat(" ", 38) + "\n" + idA + "\n", Options{}, KindFile,
+			"list.csv: a table as PowerShell shows it (Out-File and > write that), not a CSV file"},
+		{"the same of several columns", "MachineId" + strings.Repeat(" ", 32) + "Comment\n---------" + strings.Repeat(" ", 32) + "-------\n" + idA + " x, y\n", Options{}, KindFile,
+			"list.csv: a table as PowerShell shows it (Out-File and > write that), not a CSV file"},
+		{"the same column by column", "ComputerDnsName : lap-1\nId              : " + idA + "\n", Options{}, KindFile,
+			"list.csv: a table as PowerShell shows it (Out-File and > write that), not a CSV file"},
+		{"resolve: the same of names", "DeviceName\n----------\nlap-1\n", Options{NamesOK: true}, KindFile,
+			"list.csv: a table as PowerShell shows it (Out-File and > write that), not a CSV file"},
+		{"rows in quotes as a whole", "\"MachineId,Comment\"\n\"" + idA + ",x\"\n", Options{}, KindColumn,
+			`list.csv: each of its rows is one cell, with the cells of the list in it: "MachineId,Comment"`},
+		{"the same without a header", "\"" + idA + ";x\"\n", Options{}, KindColumn,
+			`list.csv: each of its rows is one cell, with the cells of the list in it: "` + idA + `;x"`},
+		{"resolve: the same of names", "\"DeviceName;Comment\"\n\"lap-1;x\"\n", Options{NamesOK: true}, KindColumn,
+			`list.csv: each of its rows is one cell, with the cells of the list in it: "DeviceName;Comment"`},
+		{"ids side by side", idA + "," + idB + "\n", Options{}, KindColumn,
+			`list.csv: 2 columns hold what looks like device ids: "Column1" (such as "` + idA + `"), "Column2" (such as "` + idB + `")`},
 		{"names alone", "Host\nlap-1", Options{}, KindName, `list.csv: a list of device names (column "Host"), no column holds device ids (40 hexadecimal characters)`},
 		{"a separator that is not looked for", "MachineId|Comment\n" + idA + "|x", Options{}, KindColumn, `list.csv: its cells are separated by "|"; commas, semicolons and tabs are read`},
 		{"the same without a header, and with commas in comments", idA + ":a, b\n" + idB + ":c", Options{}, KindColumn, `list.csv: its cells are separated by ":"; commas, semicolons and tabs are read`},
@@ -229,6 +246,19 @@ func TestRefused(t *testing.T) {
 		}
 		if p.Hint == "" && !strings.Contains(p.Text, "columns are") {
 			t.Errorf("%s: the hint is empty; want what to do", tc.why)
+		}
+	}
+}
+
+// TestSideBySide does not leave it at the flag that would take one of many devices.
+func TestSideBySide(t *testing.T) {
+	for in, want := range map[string]string{
+		idA + "," + idB:           "say which one it is with --id-column; if all of them are devices, write one id a line",
+		"a,b\n" + idA + "," + idB: "say which one it is with --id-column",
+	} {
+		_, _, err := readAll(strings.NewReader(in), Options{})
+		if p := new(Problem); !errors.As(err, &p) || p.Hint != want {
+			t.Errorf("reading %q: %v, hint %q; want %q", in, err, p.Hint, want)
 		}
 	}
 }
