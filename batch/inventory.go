@@ -78,15 +78,16 @@ func (inv *Inventory) Find(id string) (Device, bool) {
 }
 
 // Inventory lists the tenant's devices in pages of 10,000, more than once if that
-// takes several: see whole. Its calls count in
-// the quota of their kind like all others, in a run of that name which belongs
-// to no batch. note is told, in words, when Defender cannot be reached.
+// takes several: see whole. Its calls count in the quota of their kind like all
+// others, in a run of that name which belongs to no batch. note is told, in words,
+// when Defender cannot be reached, and which window or hold is waited for.
 func (s *Session) Inventory(ctx context.Context, what string, opt Options, note func(string)) (*Inventory, error) {
 	c, end, err := s.calls(what, &opt)
 	if err != nil {
 		return nil, err
 	}
 	c.note = inWords(note)
+	defer s.noteWait(ctx, note, &opt, CallListMachines)()
 	text := interned{}
 	devices, at, err := whole(func() ([]Device, time.Time, error) {
 		return pages(ctx, c, CallListMachines, func(d Device) string { return d.ID },

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,10 +146,14 @@ func TestInventoryQuota(t *testing.T) {
 		w := newWorld(t, simulator.Options{Seed: 1, Machines: fleetOf(1), PerMinute: 5})
 		w.opt.Windows = []quota.Window{{Limit: 5, Per: time.Minute}, {Limit: 1500, Per: time.Hour}}
 		began := time.Now()
+		var notes []string
 		for range 11 {
-			if _, err := w.inventoryOf(t.Context(), "plan", nil); err != nil {
+			if _, err := w.inventoryOf(t.Context(), "plan", func(s string) { notes = append(notes, s) }); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if len(notes) != 2 || !strings.HasPrefix(notes[0], "waiting: minute window, until ") {
+			t.Errorf("told %q; want each of the two waits", notes)
 		}
 		b := w.sim.Books()
 		if took := time.Since(began); b.Throttled != 0 || took < 2*time.Minute || took > 3*time.Minute {

@@ -76,12 +76,13 @@ func unreachable(err error) error { return fmt.Errorf("%s: %w", unreached, err) 
 
 const unreached = "Defender cannot be reached"
 
-// inWords makes one that is told words one that is told errors; nil stays nil.
+// inWords makes one that is told words one that is told of errors after which a read
+// is tried again; nil stays nil.
 func inWords(note func(string)) func(error) {
 	if note == nil {
 		return nil
 	}
-	return func(err error) { note(err.Error()) }
+	return func(err error) { note(err.Error() + "; trying again …") }
 }
 
 // backoff is the wait before the n-th try again, from one second to a minute.

@@ -223,7 +223,7 @@ func (a *app) planned(j *job, s *connected) (open *batch.Open, plan *batch.Plan,
 		return open, nil, err
 	}
 	if !j.noInventory {
-		if req.Inventory, err = s.Inventory(a.Context, j.what(), opt, func(text string) { a.say("%s; trying again …", text) }); err != nil {
+		if req.Inventory, err = s.Inventory(a.Context, j.what(), opt, func(text string) { a.say("%s", text) }); err != nil {
 			return open, nil, err
 		}
 	}
