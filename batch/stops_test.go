@@ -251,3 +251,23 @@ func TestFailuresOverRuns(t *testing.T) {
 		}
 	})
 }
+
+// TestNoFailures: a device that is gone and one with an open action are none for
+// --max-failures, however many they are, nor in a later run.
+func TestNoFailures(t *testing.T) {
+	for _, prefix := range []string{"dead0404", "dead0409"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, simulator.Options{})
+			w.opt.Limit = 60
+			var ids []string
+			for i, id := range magicIDs(prefix, 25) { // a good one between two: ten in a row have a guard of their own
+				ids = append(ids, id, devices(25)[i])
+			}
+			for end := w.run(ids); end.stop != nil || end.counts[checkpoint.Pending] > 0; end = w.run(ids) {
+				if end.code != CodeStopped {
+					t.Fatalf("half of them %s: code %d, %v, %v; want all called", prefix, end.code, end.counts, end.stop)
+				}
+			}
+		})
+	}
+}
