@@ -53,6 +53,29 @@ func TestStories(t *testing.T) {
 	})
 }
 
+// TestStoryOfEachInput: each list of testdata/inputs has a story that compares its plan
+// or its refusal word for word.
+func TestStoryOfEachInput(t *testing.T) {
+	inputs, err := os.ReadDir(filepath.Join("testdata", "inputs"))
+	if err != nil || len(inputs) == 0 {
+		t.Fatalf("%d inputs, %v; want some", len(inputs), err)
+	}
+	for _, input := range inputs {
+		stem := strings.TrimSuffix(input.Name(), filepath.Ext(input.Name()))
+		story := filepath.Join("testdata", "story", "list_"+strings.NewReplacer("-", "_", ".", "_").Replace(stem)+".txt")
+		text, err := os.ReadFile(story)
+		if err != nil {
+			t.Errorf("%s has no story: %v", input.Name(), err)
+			continue
+		}
+		for _, part := range []string{"cp $TESTDATA/inputs/" + input.Name() + " ", "exec mde-offboard plan --no-inventory " + input.Name() + "\ncmp std"} {
+			if !strings.Contains(string(text), part) {
+				t.Errorf("%s does not show the plan or the refusal of %s word for word: it lacks %q", story, input.Name(), part)
+			}
+		}
+	}
+}
+
 // await waits until a file is there: await FILE [TEXT-IN-IT].
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	deadline := time.Now().Add(time.Minute)

@@ -188,6 +188,7 @@ func TestDigest(t *testing.T) {
 		{"another batch", text, checkpoint.Batch{}, with(func(r *Request) { r.Name = "x" }), key, "host", false},
 		{"a wider guard", text, checkpoint.Batch{}, with(func(r *Request) { r.MaxDevices = 5 }), key, "host", false},
 		{"a wider share", text, checkpoint.Batch{}, with(func(r *Request) { r.MaxPercent = 5 }), key, "host", false},
+		{"a longer time since a device was seen, by which the same are held back", text, checkpoint.Batch{}, with(func(r *Request) { r.RecentlySeen = 25 * time.Hour }), key, "host", false},
 		{"a canary", text, checkpoint.Batch{}, with(func(r *Request) { r.Canary = 1 }), key, "host", false},
 		{"a protect list", text, checkpoint.Batch{}, with(func(r *Request) { r.Protect = protect }), key, "host", false},
 		{"--again", text, checkpoint.Batch{}, with(func(r *Request) { r.Again = true }), key, "host", false},
