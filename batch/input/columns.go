@@ -24,7 +24,7 @@ const generalID = "id"
 // are something else: hashes of files, which are SHA-1, and certificates; or the id
 // of the record into which Defender has merged this one. A column of 40 digits is no
 // SHA-256, whatever it is called, but no device id either.
-var otherName = regexp.MustCompile("hash|thumbprint|fingerprint|checksum|sha([0-9]|sum|$)|^merged")
+var otherName = regexp.MustCompile("hash|thumb|cert|fingerprint|checksum|sha([0-9]|sum|$)|^merged")
 
 // resultColumns are the columns of our own result CSV, in its order.
 var resultColumns = []string{

@@ -158,6 +158,18 @@ func TestFormulas(t *testing.T) {
 	}
 }
 
+// TestMoreThanAnID tells of an id with something beside it what to leave out, and not
+// to look it up as a name.
+func TestMoreThanAnID(t *testing.T) {
+	rows, _, err := readAll(strings.NewReader("MachineId\n"+idA+"\n"+idA+" "+idB), Options{})
+	if err != nil || len(rows) != 2 || rows[1].Problem == nil {
+		t.Fatalf("reading = %q, %v; want two rows, the second with a problem", short(rows), err)
+	}
+	if p := rows[1].Problem; !strings.Contains(p.Text, "is more than a device id") || p.Hint != "write the id alone, and one a line" {
+		t.Errorf("two ids in a cell: %s (%s)", p, p.Hint)
+	}
+}
+
 // TestInstead shows that what stands in the id column is kept where it is no id.
 func TestInstead(t *testing.T) {
 	rows, _, err := readAll(strings.NewReader("MachineId\n"+strings.ToUpper(idA)+"\n lap-1\n{"+idG+"}\n"), Options{NamesOK: true})

@@ -35,7 +35,7 @@ func hasHeader(rows [][]string, opt Options) (header, guessed bool) {
 func hasData(row []string) bool {
 	for i, cell := range row {
 		switch _, kind := parseID(cell); {
-		case kind == KindEmpty, kind == KindName && !isDamaged(row, i), kind == KindNotHex && !nearID(trimID(cell)):
+		case kind == KindEmpty, kind == KindName && !isDamaged(row, i), kind == KindNotHex && !nearID(trimID(cell)) && !within.MatchString(cell):
 		default:
 			return true
 		}

@@ -28,6 +28,8 @@ var (
 	scientific = regexp.MustCompile(`^[0-9]([.,][0-9]*)?[Ee](\+[0-9]+|3[0-9])$`)
 	// A spreadsheet keeps 15 digits of a number and shows zeros for the rest.
 	rounded = regexp.MustCompile(`^[1-9][0-9]{14}0{10,}$`)
+	// The address of a device's page, two ids in one cell, an id and why it is to go.
+	within = regexp.MustCompile(`\b[0-9A-Fa-f]{40}\b`)
 	// With a domain before it, a full name, or one that a person gave.
 	nameLike = regexp.MustCompile(`^[\pL\pN_][\pL\pN ._'’()\\-]*\$?$`)
 )
@@ -86,7 +88,7 @@ func kindOf(v string) Kind {
 		return KindLong
 	case allHex(v) && len(v) >= idLength/2:
 		return KindShort
-	case nearID(v):
+	case nearID(v), within.MatchString(v):
 		return KindNotHex
 	case nameLike.MatchString(v):
 		return KindName
@@ -155,6 +157,9 @@ func explain(kind Kind, cell, file string) (text, hint string) {
 				return fmt.Sprintf("%s has %q at position %d, a device id has 40 hexadecimal characters (0-9, a-f)", q, r, i+1), hintAgain
 			}
 		}
+	}
+	if within.MatchString(v) {
+		return q + " is more than a device id (40 hexadecimal characters)", "write the id alone, and one a line"
 	}
 	return q + " is not a device id (40 hexadecimal characters)", hintAgain
 }

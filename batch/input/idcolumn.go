@@ -7,9 +7,9 @@ import (
 )
 
 // id returns the column of the device ids. A column is trusted if it holds
-// some and has a known name, or if it holds ids for the most part; the most general
-// name counts for no more than that. It returns none only for a list that may do
-// without ids.
+// some and has a known name, or if it holds ids for the most part, damaged ones too;
+// the most general name counts for no more than that. It returns none only for a list
+// that may do without ids.
 func (ch *chooser) id(l *layout) (int, error) {
 	if ch.opt.IDColumn != "" {
 		return ch.flagged("id", ch.opt.IDColumn)
@@ -38,7 +38,7 @@ func (ch *chooser) candidates() (known, trusted []int) {
 		switch {
 		case c.ids > 0 && slices.Contains(idNames, c.plain):
 			known = append(known, i)
-		case c.mostly(c.ids) && !otherName.MatchString(c.plain):
+		case c.ids > 0 && c.mostly(c.ids+c.damaged) && !otherName.MatchString(c.plain):
 			trusted = append(trusted, i)
 		}
 	}
