@@ -158,7 +158,7 @@ func (p *Plan) read(list lister, have []checkpoint.Task) error {
 		p.note(countOf(p.unseen, "device") + " will be called again whose action was open when it was last seen, since actions cannot be read")
 	}
 	if p.open > 0 {
-		p.note(countOf(p.open, "device") + " stay as they are: an action is open")
+		p.note(countOf(p.open, "device") + " with an open action: not taken up again")
 	}
 	p.sayOnce()
 	p.withdraw(m)

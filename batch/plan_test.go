@@ -99,6 +99,22 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
+// TestOpenActions has devices that --again leaves as they are, and says how many.
+func TestOpenActions(t *testing.T) {
+	all := devices(3)
+	have := put(nil, planOf(t, listOf(all), checkpoint.Batch{}, nil, Request{}))
+	for i, status := range []string{"Pending", "InProgress", "Succeeded"} {
+		have[i].Status, have[i].Attempt, have[i].Action = checkpoint.Accepted, int64(i+1), checkpoint.Action{ID: "a", Status: status}
+	}
+	for n, want := range map[int]string{1: "1 device with an open action: not taken up again", 2: "2 devices with an open action: not taken up again"} {
+		list := append(all[:n:n], all[2])
+		p := planOf(t, listOf(list), checkpoint.Batch{ID: 1}, have, Request{Again: true})
+		if p.ToDo != 1 || p.Done[checkpoint.Accepted] != n || !slices.Contains(p.Notes, want) {
+			t.Errorf("%d of %d open: %d to do, %v, notes %q; want 1 and %q", n, n+1, p.ToDo, p.Done, p.Notes, want)
+		}
+	}
+}
+
 // TestWithdrawnComesBack has a line leave the list and come back.
 func TestWithdrawnComesBack(t *testing.T) {
 	all := devices(2)
