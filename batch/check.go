@@ -47,9 +47,10 @@ func (p *Plan) hold(l *checkpoint.Line) (why string) {
 		}
 		return ""
 	}
+	if why := otherName(named, d); why != "" {
+		return why
+	}
 	switch {
-	case isName(named) && d.Name != "" && label(named) != label(d.Name):
-		return fmt.Sprintf("%s: the inventory knows this id as %s", heldOtherName, d.Name)
 	case d.MergedInto != "":
 		return fmt.Sprintf("%s: into %s", heldMerged, d.MergedInto)
 	case d.Onboarding != "" && !d.Onboarded():
@@ -63,6 +64,15 @@ func (p *Plan) hold(l *checkpoint.Line) (why string) {
 		p.warn(warnPlatform, l, d.Platform)
 	}
 	return ""
+}
+
+// otherName says that the list means another device than the one that bears the id,
+// empty if it does not, or if that is not known.
+func otherName(named string, d *Device) string {
+	if d == nil || !isName(named) || d.Name == "" || label(named) == label(d.Name) {
+		return ""
+	}
+	return fmt.Sprintf("%s: the inventory knows this id as %s", heldOtherName, d.Name)
 }
 
 // known finds a device in the inventory; without an inventory all are known.

@@ -173,6 +173,7 @@ func TestOtherNames(t *testing.T) {
 			t.Errorf("%s: planned without the names %v of the draft", tc.reason, draft.Request.Called)
 		}
 		p := planOf(t, text, checkpoint.Batch{}, nil, draft.Request)
+		delete(p.Held, heldOtherName) // of a line that is not the one to be sent
 		if p.Held[tc.held] == nil != (tc.held == "") || p.ToDo+len(p.Held) != 1 {
 			t.Errorf("%s: to do %d, held %v; want held: %q", tc.reason, p.ToDo, p.Held, tc.held)
 		}
@@ -182,6 +183,29 @@ func TestOtherNames(t *testing.T) {
 		}
 		if why != tc.refused {
 			t.Errorf("%s: refused: %q; want %q", tc.reason, why, tc.refused)
+		}
+	}
+}
+
+// TestDuplicateOfAnotherName has two lines of one device, of which the second means
+// another one by its name: it is no duplicate.
+func TestDuplicateOfAnotherName(t *testing.T) {
+	id := device("it")
+	inv := NewInventory(noon, []Device{{ID: id, Name: "lap-0001.contoso.com", Onboarding: "Onboarded"}})
+	for _, tc := range []struct {
+		reason, second string
+		inv            *Inventory
+		want           string
+	}{
+		{"another name", "lap-0009", inv, "other name: the inventory knows this id as lap-0001.contoso.com"},
+		{"the same name", "LAP-0001", inv, "duplicate of line 2"},
+		{"no name", "", inv, "duplicate of line 2"},
+		{"another name, and nobody knows which is right", "lap-0009", nil, "duplicate of line 2"},
+	} {
+		p := planOf(t, "MachineId,DeviceName,Comment\n"+id+",lap-0001,x\n"+id+","+tc.second+",x\n", checkpoint.Batch{}, nil, Request{Inventory: tc.inv})
+		second := put(nil, p)[1]
+		if held := p.Held[heldOtherName]; p.ToDo != 1 || second.Reason != tc.want || (held == nil) != (p.Duplicates == 1) {
+			t.Errorf("%s: %d to do, %d duplicates, held %v, the second line %s: %s; want one sent, and %s", tc.reason, p.ToDo, p.Duplicates, held, second.Status, second.Reason, tc.want)
 		}
 	}
 }

@@ -192,9 +192,8 @@ func (p *Plan) add(m *matcher, seen *input.Seen, row *input.Row) {
 		l.Status, l.Reason = checkpoint.Skipped, "invalid: "+row.Problem.Text
 	default:
 		if file, line, dup := seen.Add(row.ID, row.File, row.Line); dup {
-			p.Duplicates++
 			p.alsoCalled(row)
-			l.Status, l.Reason = checkpoint.Skipped, duplicateOf(file, line, row.File)
+			p.duplicate(&l, duplicateOf(file, line, row.File))
 		}
 	}
 	if m.wait(&l, row.Problem != nil) {
@@ -202,6 +201,18 @@ func (p *Plan) add(m *matcher, seen *input.Seen, row *input.Row) {
 	}
 	old, known := m.take(l.Device)
 	p.match(m, &l, old, known)
+}
+
+// duplicate skips a line whose device another line has. If it means another device it
+// says that instead: that one is not sent, and its owner is not to think so.
+func (p *Plan) duplicate(l *checkpoint.Line, why string) {
+	_, d := p.Request.known(l.Device)
+	if other := otherName(l.Name, d); other != "" {
+		p.heldBack(l, other)
+		return
+	}
+	p.Duplicates++
+	l.Status, l.Reason = checkpoint.Skipped, why
 }
 
 // match plans what changes of the task that a line belongs to.
