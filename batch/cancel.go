@@ -204,7 +204,7 @@ func (c *canceller) work(ctx, hard context.Context) error {
 // settle looks up what is in doubt, as a run would, and sends nothing.
 func (c *canceller) settle(ctx, hard context.Context) error {
 	r := &Runner{caller: c.caller, settling: true, name: c.about.Name, sim: c.about.Simulated, counts: map[checkpoint.Status]int{},
-		rows: map[string]map[string]bool{}, rng: rand.New(rand.NewPCG(uint64(c.opt.Seed), 0))}
+		rows: map[row]map[string]bool{}, rng: rand.New(rand.NewPCG(uint64(c.opt.Seed), 0))}
 	r.show = func(p Progress) {
 		c.tell(func(s *Cancelling) { s.Wait, s.Until = p.Wait, p.Until })
 	}

@@ -13,6 +13,9 @@ func (r *Runner) judge(w *work, v verdict) {
 	case v.next == settle && v.trouble == nil:
 		r.inDoubt(w)
 		return
+	case v.next == later && v.word == defender.NotFound.String():
+		w.gone = &row{v.word, r.counts[checkpoint.Accepted]}
+		return
 	case v.next != done:
 		return
 	}
@@ -22,9 +25,8 @@ func (r *Runner) judge(w *work, v verdict) {
 		if w.Action.Requestor != "" {
 			r.requestor = w.Action.Requestor
 		}
-		clear(r.rows)
 	case checkpoint.Refused:
-		r.row(w, v.word)
+		r.inRow(w, v.word)
 	}
 	r.tally(w.Status, v.word)
 	if r.opt.MaxFailures.exceeded(r.failures, r.answered) {
@@ -60,25 +62,34 @@ func lastGuard(runs []checkpoint.Run) (id int64) {
 // is not the devices.
 const refusedInRow = 10
 
-// row counts devices that are refused alike with nothing accepted in between.
-func (r *Runner) row(w *work, word string) {
+// row is devices that were refused alike with nothing accepted in between.
+type row struct {
+	word     string // of their refusals
+	accepted int    // until then
+}
+
+// inRow stops the run when a row is too long. A device that is not known is called
+// twice, the second time behind all others: its place in a row is that of the first.
+func (r *Runner) inRow(w *work, word string) {
+	at := row{word, r.counts[checkpoint.Accepted]}
 	var why, hint string
 	switch word {
 	case defender.Forbidden.String():
 		why, hint = "were forbidden", "the application or user may not offboard these devices: look at its permissions and at the role's device groups"
 	case defender.NotFound.String():
-		if r.counts[checkpoint.Accepted] > 0 {
-			return // it is the right tenant: devices that are gone are called again, and so behind all others
+		if w.gone == nil { // its first call was a former run's
+			return
 		}
+		at = *w.gone
 		why, hint = "are not known to Defender", "is this the right tenant, and the right list?"
 	default:
 		return
 	}
-	if r.rows[word] == nil {
-		r.rows[word] = map[string]bool{}
+	if r.rows[at] == nil {
+		r.rows[at] = map[string]bool{}
 	}
-	r.rows[word][w.Device] = true
-	if len(r.rows[word]) >= refusedInRow {
+	r.rows[at][w.Device] = true
+	if len(r.rows[at]) >= refusedInRow {
 		r.stop(&Stop{Why: fmt.Sprintf("%d devices in a row %s, and none was accepted in between", refusedInRow, why), Hint: hint, Code: CodeGuard})
 	}
 }

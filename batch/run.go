@@ -40,13 +40,13 @@ type Runner struct {
 	flying int          // workers at work
 	opened atomic.Int64 // of these, those that have not reserved yet
 
-	looking   bool                       // a look-up is under way
-	trouble   atomic.Pointer[string]     // why it gets no answer; nil while it does
-	sentCalls int                        // offboard calls of this run that left, whatever became of them
-	answered  int                        // devices that have a final status from calls since a guard last stopped the batch
-	failures  int                        // of these, those that count against the threshold
-	rows      map[string]map[string]bool // devices in a row that were refused alike
-	doubtsRow int                        // calls in a row that ended in doubt
+	looking   bool                    // a look-up is under way
+	trouble   atomic.Pointer[string]  // why it gets no answer; nil while it does
+	sentCalls int                     // offboard calls of this run that left, whatever became of them
+	answered  int                     // devices that have a final status from calls since a guard last stopped the batch
+	failures  int                     // of these, those that count against the threshold
+	rows      map[row]map[string]bool // the devices in each
+	doubtsRow int                     // calls in a row that ended in doubt
 
 	out struct { // an outage
 		until time.Time

@@ -141,7 +141,7 @@ func (o *Open) Refresh(ctx context.Context, opt Options, note func(string)) erro
 func (o *Open) Start(ctx context.Context, p *Plan, what, how string, opt Options, show func(Progress)) (*Runner, error) {
 	opt.Canary = p.CanaryLeft()
 	r := &Runner{caller: o.s.caller(&opt), show: show, name: o.name, sim: o.s.Simulated, keep: p.keep, judged: p.judgedBy(), takes: p.First(), from: p.round.From,
-		counts: map[checkpoint.Status]int{}, turned: map[int64]bool{}, rows: map[string]map[string]bool{},
+		counts: map[checkpoint.Status]int{}, turned: map[int64]bool{}, rows: map[row]map[string]bool{},
 		rng: rand.New(rand.NewPCG(uint64(opt.Seed), 0))}
 	now := o.s.Clock.Now()
 	settings, err := json.Marshal(p.described(&opt))

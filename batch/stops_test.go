@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -268,6 +269,35 @@ func TestNoFailures(t *testing.T) {
 					t.Fatalf("half of them %s: code %d, %v, %v; want all called", prefix, end.code, end.counts, end.stop)
 				}
 			}
+		})
+	}
+}
+
+// TestGoneInARow: devices that are gone are called a second time behind all others, and
+// so one after the other. In a row they are if the first calls were.
+func TestGoneInARow(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		between int // good devices, after each that is gone
+		code    int
+	}{
+		{"strewn among others", 1, CodeIncomplete},
+		{"in a row, behind others", 0, CodeGuard},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{})
+				w.opt.Workers = 1
+				good := devices(30)
+				ids := slices.Clone(good[:10])
+				for i, id := range magicIDs("dead0404", 12) {
+					ids = append(ids, id)
+					ids = append(ids, good[10+i*tt.between:10+(i+1)*tt.between]...)
+				}
+				if end := w.run(ids); end.code != tt.code {
+					t.Errorf("code %d, %v, %v; want %d", end.code, end.counts, end.stop, tt.code)
+				}
+			})
 		})
 	}
 }

@@ -26,6 +26,7 @@ type work struct {
 	offset   *offset           // that was known when calls of former runs were reserved; nil: none, or not one
 	epoch    int               // of the run, when its call began
 	placed   bool              // among those that a canary is made of
+	gone     *row              // in which it was when this run first heard that it is not known
 }
 
 // since is when the oldest call was reserved whose effect is not known, or was
