@@ -134,6 +134,14 @@ func TestAgreedTo(t *testing.T) {
 		{"a plan that a night has changed", night, []string{"10", "no"}, func(_ *testing.T, p *person, _ func()) {
 			time.AfterFunc(5*time.Minute, func() { p.write(p.machines[0].ID) })
 		}, []string{"10 devices", "9 devices"}, batch.CodeUsage, "not agreed to", none, 0},
+		{"a plan that was thought about for two hours, in which a device was protected", nil, []string{"10", "no"}, func(_ *testing.T, p *person, _ func()) {
+			p.thinks = func(n int) {
+				if n == 1 {
+					time.Sleep(2 * time.Hour)
+					p.write(p.machines[0].ID)
+				}
+			}
+		}, []string{"10 devices", "9 devices"}, batch.CodeUsage, "not agreed to", none, 0},
 		{"a plan that a guard refuses after a night", append(night, "--max-percent", "50"), []string{"10"}, func(_ *testing.T, p *person, _ func()) {
 			others := func(status string) {
 				for i := range 100 {
