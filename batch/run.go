@@ -173,11 +173,20 @@ func asStop(err error) *Stop {
 		return Interruption("")
 	case errors.Is(err, checkpoint.ErrDisk):
 		return &Stop{Why: "nothing more can be written", Err: err, Code: CodeError,
-			Hint: "nothing that was answered is lost; make space and run the same command again"}
+			Hint: HintOfDisk(err)}
 	case defender.ClassOf(err) == defender.BadIdentity:
 		return &Stop{Why: "authorization lost", Err: err, Code: CodeGuard, Hint: hint(err)}
 	}
 	return &Stop{Why: "the run cannot go on", Err: err, Code: CodeError, Hint: "the same command goes on"}
+}
+
+// HintOfDisk says what to do about an error that is a checkpoint.ErrDisk.
+func HintOfDisk(err error) string {
+	mend := "make space"
+	if errors.Is(err, checkpoint.ErrDenied) {
+		mend = "let this user write the checkpoint, the files beside it and their folder,"
+	}
+	return "nothing that was answered is lost; " + mend + " and run the same command again"
 }
 
 // stop ends the run for a reason; the first one stays, unless a worse one comes.

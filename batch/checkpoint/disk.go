@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"syscall"
 
 	"modernc.org/sqlite"
@@ -14,19 +15,25 @@ import (
 // acknowledged before is there.
 var ErrDisk = errors.New("the checkpoint cannot be written")
 
+// ErrDenied marks an ErrDisk that more space does not mend: the system does not let
+// this user write the file, or one beside it.
+var ErrDenied = errors.New("for want of permission")
+
 // ErrNewer says that a newer program wrote the checkpoint.
 var ErrNewer = errors.New("the checkpoint was written by a newer mde-offboard")
 
 // ErrDamaged says that the checkpoint is not what was written.
 var ErrDamaged = errors.New("the checkpoint is damaged")
 
-// wrap names the file in an error, and says which of the three above it is.
+// wrap names the file in an error, and says which of those above it is.
 func (s *Store) wrap(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrDisk), errors.Is(err, ErrDamaged), errors.Is(err, ErrNewer):
 		return fmt.Errorf("checkpoint %s: %w", s.path, err)
+	case isDenied(err):
+		return fmt.Errorf("checkpoint %s: %w: %w: %w", s.path, ErrDisk, ErrDenied, err)
 	case isDamage(err):
 		return fmt.Errorf("checkpoint %s: %w: %w: %w", s.path, ErrDisk, ErrDamaged, err)
 	case isDisk(err):
@@ -55,6 +62,12 @@ func isBroken(err error) bool {
 		return true
 	}
 	return isDamage(err)
+}
+
+// isDenied says whether it is for want of a permission that nothing can be written.
+func isDenied(err error) bool {
+	c := code(err)
+	return c == sqlite3.SQLITE_READONLY || c == sqlite3.SQLITE_PERM || errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission)
 }
 
 // isDamage says whether the database finds the file broken.

@@ -78,6 +78,9 @@ func (s *Store) open() error {
 	if err := s.sweep(); err != nil {
 		return err
 	}
+	for _, beside := range []string{"-wal", "-shm"} {
+		likeModeOf(s.path, s.path+beside)
+	}
 	if err := s.connect(); err != nil {
 		return err
 	}
@@ -85,6 +88,20 @@ func (s *Store) open() error {
 		makeLike(s.path+beside, s.path)
 	}
 	return nil
+}
+
+// likeModeOf gives a file beside the checkpoint, if it is there, the mode that the
+// checkpoint has. SQLite makes it with the one of that moment: one that was made
+// while the checkpoint could only be read could not be written after that was mended.
+// Where the mode cannot be set, whoever writes is told what is wrong.
+func likeModeOf(path, beside string) {
+	want, err := os.Stat(path)
+	if err != nil {
+		return
+	}
+	if is, err := os.Stat(beside); err == nil && is.Mode() != want.Mode() {
+		os.Chmod(beside, want.Mode())
+	}
 }
 
 // applicationID marks our databases: "MDOf" in the file's header.

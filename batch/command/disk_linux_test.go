@@ -1,12 +1,16 @@
 package command
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // disk is a small file system of its own. grow makes it a large one.
@@ -90,4 +94,52 @@ func TestFailingDisk(t *testing.T) {
 			r.judge(ids, r.results("list.results.csv"))
 		})
 	}
+}
+
+// heedingModes runs a command that file modes hold for, also where root runs tests.
+func heedingModes(t *testing.T, cmd *exec.Cmd) (code int, out string) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with what it was denied
+		for _, c := range []uintptr{unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH} {
+			if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil && !errors.Is(err, unix.EPERM) { // who may not needs not
+				done <- err
+				return
+			}
+		}
+		code, out = exit(t, cmd)
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	return code, out
+}
+
+// TestReadOnlyCheckpoint has a checkpoint that may only be read: that is said, with
+// what to do, and once it is done the same command goes on.
+func TestReadOnlyCheckpoint(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, quick...)
+	ids := r.list("list.csv", 20)
+	mode := func(m os.FileMode) {
+		if err := os.Chmod(filepath.Join(r.dir, "c.db"), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := quickRun("list.csv", "--checkpoint", "c.db")
+	code, out := heedingModes(t, r.command(append(args, "--limit", "5")...))
+	want(t, "a run of a part", code, out, 4)
+
+	mode(0o400)
+	code, out = heedingModes(t, r.command("status", "--checkpoint", "c.db"))
+	want(t, "to look into it", code, out, 0, "5/20")
+	code, out = heedingModes(t, r.command(args...))
+	want(t, "a run that may not write", code, out, 1, "for want of permission", "hint: ", "let this user write the checkpoint")
+
+	mode(0o600)
+	code, out = heedingModes(t, r.command(args...))
+	want(t, "the same command once it may", code, out, 0)
+	r.judge(ids, r.results("list.results.csv"))
 }

@@ -12,7 +12,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -323,7 +325,7 @@ func codeOf(err error) (code int, hint string) {
 	case errors.Is(err, checkpoint.ErrDamaged):
 		hint = "if this checkpoint cannot be restored, start with another one (--checkpoint FILE): actions that exist are looked up first"
 	case errors.Is(err, checkpoint.ErrDisk):
-		hint = "nothing that was answered is lost; make space and run the same command again"
+		hint = batch.HintOfDisk(err)
 	}
 	if hint == "" {
 		hint = hintOf(err)
@@ -371,6 +373,9 @@ func (a *app) openStore() (*checkpoint.Store, error) {
 	path := a.checkpointPath()
 	if path == "" {
 		return nil, usage{hinted{errors.New("this user has no home folder, in which the checkpoint would lie"), "name it: --checkpoint FILE, the same one each time"}}
+	}
+	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
+		return nil, usage{hinted{fmt.Errorf("checkpoint %s is a folder", path), "name a file, which may be in it: --checkpoint " + quoted(filepath.Join(path, "checkpoint.db"), runtime.GOOS == "windows")}}
 	}
 	return checkpoint.Open(path)
 }

@@ -57,6 +57,7 @@ func TestWrongUsage(t *testing.T) {
 		want   string
 	}{
 		{"a flag that is not there", nil, "run --log-file x.log --bogus fleet.csv", "unknown flag: --bogus"},
+		{"a folder for a checkpoint", nil, "status --checkpoint .", "checkpoint . is a folder\nhint: name a file, which may be in it: --checkpoint checkpoint.db"},
 		{"a command that is not there", nil, "fly --log-file x.log", `unknown command "fly"`},
 		{"a level that is none", nil, "run fleet.csv --log-level loud --log-file x.log", `--log-level "loud" is none of`},
 		{"a number that is none", nil, "run fleet.csv --per-minute abc", `--per-minute "abc" is not a whole number`},
