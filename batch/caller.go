@@ -100,6 +100,7 @@ func (c *caller) heard(kind string, x defender.Exchange, err error) {
 		c.auth.mu.Lock()
 		c.auth.good = max(c.auth.good, x.Token)
 		c.auth.mu.Unlock()
+		c.outages.answered(noTurn + kind)
 	}
 	if answered(err) || turnedAway(err) {
 		c.outages.answered(kind)

@@ -189,7 +189,7 @@ func (c *canceller) follow(ctx context.Context, t *checkpoint.Task, until time.T
 // pause waits before a call that had no effect is made again; tries counts those
 // in a row that nobody answered.
 func (c *canceller) pause(ctx context.Context, failed error, x defender.Exchange, tries *int) error {
-	again, failed := c.again(ctx, failed, x)
+	again, failed := c.again(ctx, CallCancel, failed, x)
 	switch {
 	case !again:
 		return failed

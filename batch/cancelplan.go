@@ -89,7 +89,6 @@ func (s *Session) PlanCancel(ctx context.Context, req CancelRequest, opt Options
 func (s *Session) lookForCancel(ctx context.Context, req *CancelRequest, opt Options) (stale *Stop, err error) {
 	look, cancel := context.WithTimeout(ctx, planPatience)
 	defer cancel()
-	defer s.noteWait(look, req.Note, &opt, CallListActions)()
 	stop, err := s.refresh(look, req.Name, opt, req.Note)
 	switch {
 	case ctx.Err() == nil && look.Err() != nil && (err != nil || stop != nil):
@@ -100,24 +99,6 @@ func (s *Session) lookForCancel(ctx context.Context, req *CancelRequest, opt Opt
 		return nil, stop
 	}
 	return stop, nil
-}
-
-// noteWait tells, after some seconds of silence, for which window or hold a read
-// waits. The function that it returns ends that.
-func (s *Session) noteWait(ctx context.Context, note func(string), opt *Options, kind string) (stop func()) {
-	if note == nil {
-		return func() {}
-	}
-	t := time.AfterFunc(5*time.Second, func() {
-		_ = guarded(func() error {
-			v, err := s.Store.Judge(opt.budget(s.Key, kind), s.Clock.Now)
-			if err == nil && v.Free == 0 && ctx.Err() == nil {
-				note("waiting: " + v.Why + untilText(v.At))
-			}
-			return err
-		})
-	})
-	return func() { t.Stop() }
 }
 
 func untilText(at time.Time) string {

@@ -87,7 +87,7 @@ func (s *Session) Inventory(ctx context.Context, what string, opt Options, note 
 		return nil, err
 	}
 	c.note = inWords(note)
-	defer s.noteWait(ctx, note, &opt, CallListMachines)()
+	defer s.noteWait(CallListMachines, note, &opt)()
 	text := interned{}
 	devices, at, err := whole(func() ([]Device, time.Time, error) {
 		return pages(ctx, c, CallListMachines, func(d Device) string { return d.ID },

@@ -100,10 +100,15 @@ func (r *Runner) tellLook() {
 	if trouble := r.trouble.Load(); trouble != nil {
 		r.await(WaitedForDefender, *trouble, time.Time{})
 	}
+	r.awaitLook()
+	r.tell()
+}
+
+// awaitLook says for which window or hold a look waits, if it does.
+func (r *Runner) awaitLook() {
 	if v, err := r.store.Judge(r.opt.budget(r.key, CallListActions), r.clock.Now); err == nil && v.Free == 0 {
 		r.awaitSlot(v)
 	}
-	r.tell()
 }
 
 // troubled notes, for the status line and the log, that a look gets no answer.

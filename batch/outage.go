@@ -71,6 +71,21 @@ func (c *caller) silent(kind string, err error) *Stop {
 	return &Stop{Why: why, Err: err, Code: CodeStopped, Hint: strings.TrimPrefix(hint(err)+"; the same command goes on", "; ")}
 }
 
+// toldToWait notes that a call of a kind is told to wait, and is why to stop if that is
+// what each has been told for as long as an outage may last. Of the waits that were
+// named a part counts, as who shares the quota may have it used up for an hour.
+func (c *caller) toldToWait(kind string) *Stop {
+	if c.outages.unanswered(noTurn+kind, 0) <= c.opt.MaxOutage {
+		return nil
+	}
+	return &Stop{Why: fmt.Sprintf("Defender has told each %s call to wait, for longer than %v", kind, c.opt.MaxOutage), Code: CodeStopped, Hint: hintPutOff}
+}
+
+// noTurn is what goes without an answer while calls are told to wait.
+const noTurn = "turn"
+
+const hintPutOff = "others may be using the application's quota; the same command goes on"
+
 // unreachable says of a call without an answer why there was none.
 func unreachable(err error) error { return fmt.Errorf("%s: %w", unreached, err) }
 

@@ -65,9 +65,6 @@ func (r *Runner) heed(w *work, v verdict) {
 	}
 }
 
-// noTurn is what goes without an answer while calls are told to wait.
-const noTurn = "turn"
-
 // putOff ends the run when a 429 is what comes for all that is left, for as long as
 // an outage may last: one device may be answered so for good. Of the waits that were
 // named a part counts, as who shares the quota may have it used up for an hour.
@@ -78,7 +75,7 @@ func (r *Runner) putOff() {
 		return
 	}
 	r.stop(&Stop{Why: fmt.Sprintf("Defender has told each call of what is left to wait, for longer than %v", r.opt.MaxOutage), Code: CodeStopped,
-		Hint: "others may be using the application's quota; the same command goes on"})
+		Hint: hintPutOff})
 }
 
 // outage begins one or makes it longer.

@@ -25,8 +25,8 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 // read makes a call that changes nothing, as often as it takes: it waits for
-// its slot, for holds and for outages, the latter for as long as is allowed. do
-// is given the gate.
+// its slot, for holds and for outages, for as long as these are allowed. do is given
+// the gate.
 func (c *caller) read(ctx context.Context, kind string, do func(context.Context, defender.Gate) (defender.Exchange, error)) (at time.Time, err error) {
 	noted := false
 	for n := 0; ; n++ {
@@ -37,7 +37,7 @@ func (c *caller) read(ctx context.Context, kind string, do func(context.Context,
 		if at, x, err = c.try(ctx, kind, n, do); err == nil {
 			return at, nil
 		}
-		again, err := c.again(ctx, err, x)
+		again, err := c.again(ctx, kind, err, x)
 		switch {
 		case !again:
 			return at, err
@@ -82,10 +82,10 @@ func (c *caller) try(ctx context.Context, kind string, n int, do func(context.Co
 	return at, x, err
 }
 
-// again says whether a call that went wrong may be made again, since it changed
+// again says whether a call of a kind that went wrong may be made again, since it changed
 // nothing or is looked up before: at once if the error that comes back is nil,
 // after a while if it is not.
-func (c *caller) again(ctx context.Context, err error, x defender.Exchange) (bool, error) {
+func (c *caller) again(ctx context.Context, kind string, err error, x defender.Exchange) (bool, error) {
 	var no *checkpoint.NoSlot
 	switch {
 	case isOurs(err), errors.Is(err, errHalted), ctx.Err() != nil:
@@ -98,6 +98,9 @@ func (c *caller) again(ctx context.Context, err error, x defender.Exchange) (boo
 	}
 	switch defender.ClassOf(err) {
 	case defender.Throttled:
+		if stop := c.toldToWait(kind); stop != nil {
+			return false, stop
+		}
 		return true, nil
 	case defender.Unauthorized:
 		if err := c.refused(x, err); err != nil {

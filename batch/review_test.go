@@ -311,7 +311,7 @@ func TestOwnErrors(t *testing.T) {
 		}
 		a := &attempt{c: r.caller, kind: CallListActions, intent: checkpoint.Intent{Run: r.run, Number: 1}}
 		_, x, err := r.client.ListActions(t.Context(), defender.ActionQuery{}, a.gate)
-		if again, err := r.again(t.Context(), err, x); again || !isOurs(err) {
+		if again, err := r.again(t.Context(), CallOffboard, err, x); again || !isOurs(err) {
 			t.Errorf("again = %t, %v; want no other try", again, err)
 		}
 		if err := (&attempt{c: r.caller, id: 1}).drop(); err == nil {

@@ -20,7 +20,7 @@ type TrackOptions struct {
 	// Inventory says to keep at the end what the inventory says of each device:
 	// evidence of how it is, and no proof of why.
 	Inventory bool
-	Note      func(string) // told when Defender cannot be reached; may be nil
+	Note      func(string) // told when Defender cannot be reached or asks to wait; may be nil
 }
 
 // next is how long to wait for the next look: a tenth of the age of the youngest
@@ -109,7 +109,9 @@ type tracker struct {
 func (w *tracker) watch(ctx context.Context) (state Tracking, stop *Stop, err error) {
 	began := time.Now()
 	for {
+		told := w.s.noteWait(CallListActions, w.how.Note, w.opt)
 		state, err = w.round(ctx)
+		told()
 		if err != nil {
 			if isOurs(err) {
 				return state, nil, err
@@ -173,6 +175,37 @@ func (w *tracker) begun() error {
 		return nil
 	}
 	return w.begin(w.s, whatTrack, "changes nothing")
+}
+
+// noteWait tells, each once and after some seconds of silence, for which windows and
+// holds reads of a kind wait, until the function that it returns is called.
+func (s *Session) noteWait(kind string, note func(string), opt *Options) (stop func()) {
+	if note == nil {
+		return func() {}
+	}
+	done, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		_ = guarded(func() error { s.noteWaits(kind, note, opt, done); return nil })
+	}()
+	return func() { close(done); <-over }
+}
+
+func (s *Session) noteWaits(kind string, note func(string), opt *Options, done <-chan struct{}) {
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for told := ""; ; {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+		}
+		v, err := s.Store.Judge(opt.budget(s.Key, kind), s.Clock.Now)
+		if text := "waiting: " + v.Why + untilText(v.At); err == nil && v.Free == 0 && text != told {
+			note(text)
+			told = text
+		}
+	}
 }
 
 // inventory keeps what the inventory says of each device with an action.
