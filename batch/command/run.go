@@ -73,7 +73,6 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 	if old := plan.Outdated(s.Clock.Now()); old != nil {
 		return a.planAgain(old), nil
 	}
-	j.opt.Canary = plan.CanaryLeft()
 	stop, err := a.work(j, s, open, plan, how)
 	switch {
 	case stop != nil && errors.Is(stop, batch.ErrNewPlan):
@@ -82,7 +81,7 @@ func (a *app) stage(j *job, s *connected) (again bool, err error) {
 		return false, err
 	}
 	j.agreed = agreement{} // that was about the canary
-	a.say("The first %d are over. This is what is left:", j.opt.Canary)
+	a.say("The first %d are over. This is what is left:", plan.CanaryLeft())
 	return true, nil
 }
 
@@ -110,13 +109,13 @@ func (a *app) planAgain(old *batch.Stop) (again bool) {
 	return true
 }
 
-// canaryBack is why a run of the canary ends here: nobody can be asked to go on, and
-// the next run will. It is nil where this execution goes on.
-func (j *job) canaryBack() *batch.Stop {
+// canaryBack is why a run of the canary, which is of n devices, ends here: nobody can
+// be asked to go on, and the next run will. It is nil where this execution goes on.
+func (j *job) canaryBack(n int) *batch.Stop {
 	if j.on = !j.agreedAhead() && !j.spent; j.on {
 		return nil
 	}
-	return &batch.Stop{Why: "the " + batch.CanaryOver(j.opt.Canary), Code: batch.CodeStopped, Asked: true}
+	return &batch.Stop{Why: "the " + batch.CanaryOver(n), Code: batch.CodeStopped, Asked: true}
 }
 
 // tellStop says why a run ended, and keeps it for those who are not there.
@@ -155,15 +154,15 @@ func (a *app) work(j *job, s *connected, open *batch.Open, plan *batch.Plan, how
 	code, err := runner.Finish(stop)
 	if err != nil {
 		stop, code = &batch.Stop{Why: "the end of the run could not be written", Err: err, Code: batch.CodeError,
-			Hint: "nothing that was answered is lost; make space and run the same command again"}, batch.CodeError
+			Hint: batch.HintOfDisk(err)}, batch.CodeError
 	}
 	a.code, j.begun = code, true
 	if stop != nil && errors.Is(stop, batch.ErrNewPlan) { // the command goes on with another run
 		_, err := a.writeResults(j, s, runner.BatchID())
 		return stop, err
 	}
-	if stop == nil && code == batch.CodeStopped && j.opt.Canary > 0 {
-		stop = j.canaryBack()
+	if n := plan.CanaryLeft(); stop == nil && code == batch.CodeStopped && n > 0 {
+		stop = j.canaryBack(n)
 	}
 	if stop != nil {
 		a.tellStop(&j.end, stop)
