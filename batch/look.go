@@ -12,13 +12,12 @@ import (
 
 // looked is what a look at the actions of the tenant gave.
 type looked struct {
-	at      time.Time                           // when it began
+	at      time.Time                           // when it began; zero: the list was not found, and nothing counts as absent
 	jumps   int                                 // of the clock that were noticed until then
 	actions map[string][]defender.MachineAction // by device, the youngest first
 	tagged  map[string]defender.MachineAction   // by the tag at the end of the comment
 	ids     map[string]defender.MachineAction   // by their own id
 	asked   map[string]bool                     // devices that were asked for one by one: all their actions are here
-	none    bool                                // there may be none: the list was not found
 	err     error
 }
 
@@ -131,7 +130,10 @@ func (r *Runner) lookFirst(ctx context.Context) (*looked, error) {
 		}
 		return nil, err
 	}
-	l := &looked{at: at, jumps: r.jumps, none: empty}
+	if empty {
+		at = time.Time{} // which settles nothing
+	}
+	l := &looked{at: at, jumps: r.jumps}
 	l.add(all...)
 	if !r.opt.Again {
 		return l, nil
@@ -148,9 +150,7 @@ func (r *Runner) seenFirst(l *looked) error {
 	if err := r.changeAll("look-first", changes); err != nil {
 		return err
 	}
-	if !l.none { // which settles nothing
-		r.found(l)
-	}
+	r.found(l)
 	return nil
 }
 

@@ -76,3 +76,27 @@ func TestDateOfAProxy(t *testing.T) {
 		}
 	})
 }
+
+// TestFirstLookFindsNoList: a device in doubt whose time to be found was over long
+// before the run is not called again because the first look finds no list.
+func TestFirstLookFindsNoList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{Repeat: simulator.RepeatSecond, Pending: 100 * time.Hour})
+		w.crash(devices(1), 1)
+		time.Sleep(time.Hour)
+		lists := 0
+		w.wire.answered = func(r *http.Request, res *http.Response) {
+			if !isList(r) {
+				return
+			}
+			if lists++; lists <= 2 { // it is asked for twice
+				res.StatusCode = http.StatusNotFound
+				rewrite(res, func([]byte) []byte { return []byte(`{"error":{"code":"ResourceNotFound","message":"no actions"}}`) })
+			}
+		}
+		end := w.run(devices(1))
+		if n := posts(w.judge(end, false), devices(1)[0]); n != 1 || end.counts[checkpoint.Accepted] != 1 || lists < 3 {
+			t.Errorf("%d calls, %v (%v) after %d lists; want the one call found", n, end.counts, end.stop, lists)
+		}
+	})
+}
