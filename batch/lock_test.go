@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/simulator"
 )
 
 // TestAtWork: on this machine a lock tells who is at work, elsewhere the last sign
@@ -87,6 +88,31 @@ func TestLockOutlivesALook(t *testing.T) {
 		var other *ErrOtherRunner
 		if _, err := s.lock(t.Context(), "batch", "list"); !errors.As(err, &other) {
 			t.Errorf("a lock that is kept: %v; want another runner", err)
+		}
+	})
+}
+
+// TestSignsOfLife: a run gives signs of life while a call hangs.
+func TestSignsOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{Faults: "hang-after@1"})
+		w.opt.Timeout = 10 * time.Minute
+		store := w.store()
+		ended := make(chan error, 1)
+		go func() {
+			_, err := w.runOn(t.Context(), store, devices(1))
+			ended <- err
+		}()
+		time.Sleep(5 * time.Minute)
+		var runs []checkpoint.Run
+		if err := store.View(t.Context(), func(r checkpoint.Reader) (err error) { runs, err = r.Runs(1); return err }); err != nil {
+			t.Fatal(err)
+		}
+		if silent := time.Since(runs[0].Alive); len(runs) != 1 || silent > signLife {
+			t.Errorf("%d runs, silent for %v; want one that was heard of within %v", len(runs), silent, signLife)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	})
 }

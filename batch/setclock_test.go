@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"errors"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -229,6 +230,33 @@ func TestHeldUpInTheEnd(t *testing.T) {
 		}
 		if b := w.sim.Books(); b.Throttled > 0 {
 			t.Errorf("%d answers of 429; want none", b.Throttled)
+		}
+	})
+}
+
+// TestWriteUndoneAfterAJump: the history that is counted anew in a transaction that is
+// undone is counted anew in the next one.
+func TestWriteUndoneAfterAJump(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := clockWorld(t, simulator.Options{})
+		r, _, done, err := w.begin(t.Context(), w.store(), listOf(devices(20)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer done()
+		for n := range small[0].Limit {
+			r.offboard(t.Context(), r.ready[n])
+		}
+		c.turn(time.Hour)
+		undone := errors.New("undone")
+		if _, err := r.update(func(*checkpoint.Tx, moment) error { return undone }); err != undone {
+			t.Fatal(err)
+		}
+		if _, err := r.update(func(*checkpoint.Tx, moment) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := r.store.Judge(r.opt.budget(r.key, CallOffboard), r.clock.Now); err != nil || v.Free > 0 {
+			t.Errorf("Judge() = %+v, %v; want no slot within a minute of the calls", v, err)
 		}
 	})
 }

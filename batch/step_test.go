@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mde-offboard/batch/checkpoint"
 	"mde-offboard/batch/simulator"
 )
 
@@ -29,4 +30,23 @@ func TestClockSteppedBetweenRuns(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestClockSetBackBeforeARetry: a device that was to be tried again in some seconds is
+// not left for the day by which the clock was set back since.
+func TestClockSetBackBeforeARetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := clockWorld(t, simulator.Options{Faults: "404-once@1"})
+		w.opt.Limit = 1
+		if end := w.run(devices(1)); end.counts[checkpoint.Pending] != 1 {
+			t.Fatalf("the first run: %v; want the device left to be tried again", end.counts)
+		}
+		c.turn(-24 * time.Hour)
+		w.clock, w.opt.Limit = &Clock{Wall: c.wall}, 0
+		start := time.Now()
+		end := w.run(devices(1))
+		if took := time.Since(start); end.code != CodeDone || took > time.Hour {
+			t.Errorf("code %d (%v) after %v; want 0 within an hour", end.code, end.stop, took)
+		}
+	})
 }
