@@ -214,6 +214,39 @@ func TestLostCheckpoint(t *testing.T) {
 	}
 }
 
+// TestOldCheckpoint puts back a copy of the checkpoint that was made in the middle of a
+// batch: what was called since is found, also what came to its end.
+func TestOldCheckpoint(t *testing.T) {
+	slow(t)
+	for _, over := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			const n, before = 20, 8
+			w := newWorld(t, simulator.Options{Repeat: simulator.RepeatSecond, Pending: 100 * time.Hour})
+			ids, old := devices(n), w.path+"-old"
+			w.opt.Limit = before
+			w.run(ids)
+			if err := copyCheckpoint(w.path, old); err != nil {
+				t.Fatal(err)
+			}
+			w.opt.Limit = 0
+			since, later := w.run(ids), checkpoint.AlreadyActive
+			for _, task := range since.tasks {
+				if !over {
+					continue
+				}
+				if later = checkpoint.Skipped; w.sim.Finish(task.Action.ID, simulator.Succeeded) != nil {
+					t.Fatal("no such action")
+				}
+			}
+			w.path, w.clock = old, &Clock{}
+			end := w.run(ids)
+			if b := w.judge(end, false); b.Calls[simulator.KindOffboard].Calls != n || end.counts[checkpoint.Accepted] != before || end.counts[later] != n-before {
+				t.Errorf("over: %v: %d calls, %v (%v); want %d, and the rest %s", over, b.Calls[simulator.KindOffboard].Calls, end.counts, end.stop, n, later)
+			}
+		})
+	}
+}
+
 // TestAgain offboards once more what succeeded in an earlier run of the batch.
 func TestAgain(t *testing.T) {
 	for _, tt := range []struct{ name, faults, why string }{

@@ -61,9 +61,11 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("on the full disk are %v, %v; want nothing left", left, err)
 	}
 	grow()
+	code, out = exit(t, r.command("report", "list", "--results", results, "--checkpoint", filepath.Join("disk", "checkpoint.db")))
+	want(t, "report with more space for the results", code, out, 0)
+	r.judge(ids, r.results(results))
 	code, out = exit(t, r.command(args...))
 	want(t, "the same command with more space for the results", code, out, 0)
-	r.judge(ids, r.results(results))
 }
 
 // TestFailingDisk has the system fail a write or a sync of the real process.
