@@ -93,7 +93,7 @@ func (a *app) logFlags(args []string) globals {
 		flags.Set(f.Name, value)
 		return nil
 	})
-	for _, name := range append([]string{"log-format", "log-level", "log-file", "checkpoint"}, readBy...) {
+	for _, name := range append([]string{"log-format", "log-level", "log-file", "checkpoint", "results", "batch"}, readBy...) {
 		if value := a.Getenv(variable(name)); value != "" && !flags.Changed(name) && !guarded[name] {
 			flags.Set(name, value)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"mde-offboard/batch"
 	"mde-offboard/batch/checkpoint"
 	"mde-offboard/batch/input"
 )
@@ -61,13 +62,34 @@ func (a *app) read(cmd *cobra.Command, args []string) (files []needed) {
 		}
 	}
 	add("the checkpoint", checkpoint.Files(a.checkpointPath())...)
-	add("the list", listsOf(cmd.Name(), args)...)
+	lists := listsOf(cmd.Name(), args)
+	add("the list", lists...)
+	add("--results", resultsOf(cmd, lists)...)
 	for _, name := range readBy {
 		if f := cmd.Flags().Lookup(name); f != nil {
 			add("--"+name, namedBy(f)...)
 		}
 	}
 	return files
+}
+
+// resultsOf is where a command leaves the result CSV, or an earlier one has left it,
+// which figures and a log are not to be written over either.
+func resultsOf(cmd *cobra.Command, lists []string) []string {
+	value := func(flag string) string {
+		if f := cmd.Flags().Lookup(flag); f != nil {
+			return f.Value.String()
+		}
+		return ""
+	}
+	if path := value("results"); path != "" {
+		return []string{path}
+	}
+	name, _, err := batch.Named(lists, value("batch"))
+	if err != nil || len(lists) == 0 {
+		return nil
+	}
+	return []string{usualResults(lists[0], name)}
 }
 
 // namedBy are the files that a flag names, by patterns too.

@@ -19,7 +19,7 @@ import (
 func TestWritesOverNothing(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	for _, name := range []string{"list.csv", "other.csv", "protect.txt", "hook.txt", "ca.pem", "cp.db", "cp.db-wal", "in.csv", "key"} {
+	for _, name := range []string{"list.csv", "other.csv", "protect.txt", "hook.txt", "ca.pem", "cp.db", "cp.db-wal", "in.csv", "key", "list.results.csv"} {
 		if err := os.WriteFile(name, []byte(name), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -56,14 +56,18 @@ func TestWritesOverNothing(t *testing.T) {
 		{"by resolve", nil, "resolve list.csv -o list.csv", "--output list.csv would be written over the list list.csv"},
 		{"over what is to be cancelled", nil, "cancel b --only *.csv --log-file in.csv", "over --only in.csv"},
 		{"by a simulator", nil, "simulate --inventory in.csv --books in.csv", "over --inventory in.csv"},
-		{"one over another", nil, "run list.csv --results both.csv --metrics-file both.csv", "--results both.csv would be written over --metrics-file both.csv"},
-		{"the usual results", nil, "run list.csv --batch b --metrics-file b.results.csv", "--results b.results.csv would be written over --metrics-file b.results.csv"},
+		{"one over another", nil, "run list.csv --results both.csv --metrics-file both.csv", "--metrics-file both.csv would be written over --results both.csv"},
+		{"the log over the results", nil, "run list.csv --log-file=list.results.csv --results=list.results.csv", "--log-file list.results.csv would be written over --results "},
+		{"by the environment alone", []string{"MDE_OFFBOARD_LOG_FILE", "list.results.csv", "MDE_OFFBOARD_RESULTS", "list.results.csv"}, "run list.csv", "over MDE_OFFBOARD_RESULTS list.results.csv"},
+		{"figures over the usual results", nil, "run list.csv --metrics-file list.results.csv", "--metrics-file list.results.csv would be written over --results list.results.csv"},
+		{"the log over them", nil, "run list.csv --log-file list.results.csv", "over --results list.results.csv"},
+		{"by a plan", nil, "plan in.csv --batch list --log-file list.results.csv", "over --results list.results.csv"},
 	} {
 		code, _, stderr := called(t, tt.env, strings.Fields(tt.args)...)
 		if code != batch.CodeUsage || !strings.Contains(stderr, tt.want) || tt.want == "" && strings.Contains(stderr, "written over") {
 			t.Errorf("%s: %s ended with %d; want 2 and %q\n%s", tt.reason, tt.args, code, tt.want, stderr)
 		}
-		for _, name := range []string{"list.csv", "other.csv", "protect.txt", "hook.txt", "ca.pem", "cp.db", "cp.db-wal", "in.csv", "key"} {
+		for _, name := range []string{"list.csv", "other.csv", "protect.txt", "hook.txt", "ca.pem", "cp.db", "cp.db-wal", "in.csv", "key", "list.results.csv"} {
 			if text := fileText(t, name); text != name {
 				t.Fatalf("%s: %s holds %q; want it as it was", tt.reason, name, text)
 			}

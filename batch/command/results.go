@@ -91,16 +91,19 @@ func checkName(name string) error {
 	return nil
 }
 
-// placeResults says where the result CSV goes: beside the list, but not into a
-// report folder, which would then hold a file that is none of its own.
-func (j *job) placeResults(a *app) error {
-	dir := filepath.Dir(j.files[0])
-	if j.results == "" {
-		if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err == nil {
-			dir = filepath.Join(dir, "..")
-		}
-		j.results = filepath.Join(dir, j.name+".results.csv")
+// usualResults is where the result CSV of a batch goes: beside its first list, but
+// not into a report folder, which would then hold a file that is none of its own.
+func usualResults(list, name string) string {
+	dir := filepath.Dir(list)
+	if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err == nil {
+		dir = filepath.Join(dir, "..")
 	}
+	return filepath.Join(dir, name+".results.csv")
+}
+
+// placeResults says where the result CSV goes.
+func (j *job) placeResults(a *app) error {
+	j.results = either(j.results, usualResults(j.files[0], j.name))
 	if err := a.writes("--results", j.results); err != nil {
 		return err
 	}
