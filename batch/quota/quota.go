@@ -123,7 +123,7 @@ func (h *History) next(w Window, now time.Time) (at time.Time, ok bool) {
 // Usage is how full one window is.
 type Usage struct {
 	Window Window
-	Used   int
+	Used   int // of its slots: never more than it has
 }
 
 // Verdict says when the next call may go.
@@ -153,7 +153,9 @@ func (h *History) Judge(now time.Time, windows []Window, hold time.Time) Verdict
 	known := true
 	for _, w := range windows {
 		used := h.held(w, now)
-		v.Usage = append(v.Usage, Usage{w, used})
+		// After a start, or with a smaller limit than before, more calls may be held
+		// against a window than it has slots.
+		v.Usage = append(v.Usage, Usage{w, min(used, w.Limit)})
 		v.Free = min(v.Free, max(0, w.Limit-used))
 		at, ok := h.next(w, now)
 		switch {

@@ -41,6 +41,7 @@ func TestJudge(t *testing.T) {
 		why    string
 	}{
 		{"nothing was ever called", calls(0), 0, 0, 2, 0, ""},
+		{"more than its slots count against it", calls(0, 0, 1, 3), 4, 0, 0, 11.1, "window of 10s"},
 		{"one slot is taken", calls(0, 0), 1, 0, 1, 1, ""},
 		{"both are taken: the older frees its slot after window and margin", calls(0, 0, 3), 4, 0, 0, 10.1, "window of 10s"},
 		{"a call in flight takes a slot", calls(1, 0), 4, 0, 0, 10.1, "window of 10s"},
@@ -63,6 +64,9 @@ func TestJudge(t *testing.T) {
 		}
 		if v.Free != tt.free || !v.At.Equal(want) || v.Why != tt.why {
 			t.Errorf("%s: Judge = free %d, at %v, %q; want %d, %v, %q", tt.reason, v.Free, v.At, v.Why, tt.free, want, tt.why)
+		}
+		if used := v.Usage[0].Used; hold.IsZero() && used != 2-tt.free {
+			t.Errorf("%s: %d of 2 slots are used; want %d", tt.reason, used, 2-tt.free)
 		}
 	}
 }
