@@ -236,6 +236,7 @@ func (a *app) readingHours(j *job, s *connected, b *batch.Open) (batch.Options, 
 		}
 		if !said {
 			a.say("Outside the allowed hours: waiting until %s", clockIn(open, a.zone))
+			a.log.Info(batch.LogWait, "batch", j.name, "reason", batch.WaitClosed, "until", open.UTC().Truncate(time.Second))
 		}
 		j.waits(batch.Progress{Batch: j.name, Simulated: s.Simulated, Total: len(b.Tasks), Counts: counted(b.Tasks), Wait: batch.WaitClosed, Until: open})
 		if !opt.Until.IsZero() && opt.Until.Before(open) {

@@ -45,9 +45,14 @@ func TestHoursOfARun(t *testing.T) {
 
 	t.Run("a signal while it waits", func(t *testing.T) {
 		needsSignals(t)
-		cmd := r.command(quickRun("list.csv", append(closed, "--wait")...)...)
-		out := endWhenItSays(t, cmd, "Outside the allowed hours: waiting until ", syscall.SIGTERM)
-		want(t, "a run that waits, after SIGTERM", cmd.ProcessState.ExitCode(), out, 4, "interrupted")
+		for _, tt := range []struct{ format, says string }{
+			{"text", "Outside the allowed hours: waiting until "},
+			{"json", `"msg":"wait","batch":"list","reason":"outside the allowed hours","until":"`},
+		} {
+			cmd := r.command(quickRun("list.csv", append(closed, "--wait", "--log-format", tt.format)...)...)
+			out := endWhenItSays(t, cmd, tt.says, syscall.SIGTERM)
+			want(t, "a run that waits, after SIGTERM", cmd.ProcessState.ExitCode(), out, 4, tt.says, "interrupted")
+		}
 		if n := calls(); n != 0 {
 			t.Errorf("a run that waits for the hours made %d calls; want none", n)
 		}
