@@ -86,8 +86,8 @@ func (m *metrics) end(e *ended) {
 
 // stands is how the lines of a job's batch stand in the checkpoint, for a run
 // that ended before it could say so itself, which then knows too whether the batch
-// is a rehearsal; nil if the checkpoint cannot tell,
-// as before it is known for which tenant of two the batch is.
+// is a rehearsal or closed; nil if the checkpoint cannot tell, as before it is
+// known for which tenant of two the batch is.
 func (a *app) stands(j *job) (counts map[checkpoint.Status]int) {
 	rehearsal := j.simulate && a.global.checkpoint == "" // its books are fresh ones
 	if j.name == "" || rehearsal || !a.hasCheckpoint() {
@@ -104,7 +104,7 @@ func (a *app) stands(j *job) (counts map[checkpoint.Status]int) {
 		if err != nil {
 			return err
 		}
-		j.end.simulated = b.Simulated
+		j.end.simulated, j.end.closed = b.Simulated, b.Closed != ""
 		counts, err = r.Counts(b.ID)
 		return err
 	})

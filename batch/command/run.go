@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,8 +36,7 @@ func (a *app) run(j *job, args []string) error {
 	defer j.cleanup()
 	s, _, err := a.begin(j, args)
 	if none, idle := errors.AsType[*noLists](err); idle {
-		a.say("Nothing to do: %s", none.why)
-		j.end.idle = true
+		a.noLists(j, none)
 		return nil
 	}
 	if err != nil {
@@ -54,6 +54,18 @@ func (a *app) run(j *job, args []string) error {
 	}
 	a.retire(j, s)
 	return err
+}
+
+// noLists ends a run that has no list, and tells of devices that it would have gone
+// on with: whoever has put their list away early would not hear of them.
+func (a *app) noLists(j *job, none *noLists) {
+	a.say("Nothing to do: %s", none.why)
+	j.end.idle, j.end.why = true, "nothing to do: "+none.why
+	counts := a.stands(j)
+	if left := counts[checkpoint.Pending] + counts[checkpoint.InDoubt]; left > 0 && !j.end.closed {
+		a.warn(fmt.Sprintf("batch %q: %s pending or in doubt, and no list any more: put it back, and the same command goes on",
+			j.name, count(left, "device")))
+	}
 }
 
 // stage plans, asks and works. again says that there is more to ask about: the

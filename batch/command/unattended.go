@@ -31,6 +31,7 @@ type watchers struct {
 type ended struct {
 	batch, tenant string
 	simulated     bool
+	closed        bool // the batch is, as far as was looked
 	began         time.Time
 	code          int
 	why, hint     string // empty: it ran to its end

@@ -207,3 +207,36 @@ func fileText(t *testing.T, path string) string {
 	}
 	return string(b)
 }
+
+// TestListPutAway: a list that was put away before it was done is missed, by whoever
+// reads words and by whoever reads the log.
+func TestListPutAway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, quick...)
+	inbox := filepath.Join(r.dir, "inbox")
+	if err := os.Mkdir(inbox, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.list("inbox/list.csv", 8)
+	run := quickRun("inbox/*.csv", "--batch", "night", "--results", "out.csv", "--log-file", "run.log", "--log-format", "json")
+	code, out := exit(t, r.command(append(run, "--limit", "3")...))
+	want(t, "a run of three calls", code, out, 4)
+	if err := os.Remove(filepath.Join(inbox, "list.csv")); err != nil {
+		t.Fatal(err)
+	}
+	const missed = "5 devices pending or in doubt, and no list any more: put it back, and the same command goes on"
+	code, out = exit(t, r.command(run...))
+	want(t, "a run without its list", code, out, 0, "Nothing to do: ", `warning: batch "night": `+missed)
+	last := records(t, fileText(t, filepath.Join(r.dir, "run.log")))
+	end, note := last[len(last)-1], last[len(last)-2]
+	if why, _ := end["reason"].(string); end["msg"] != "end" || !strings.HasPrefix(why, "nothing to do: ") || !strings.HasSuffix(note["note"].(string), missed) {
+		t.Errorf("the log ends with %v and %v; want what is missed, and why there was nothing to do", note, end)
+	}
+	code, out = exit(t, r.command("cancel", "night", "--yes"))
+	want(t, "its cancelling", code, out, 0)
+	code, out = exit(t, r.command(run...))
+	want(t, "a run of a closed batch without its list", code, out, 0, "Nothing to do: ")
+	if strings.Contains(out, "warning") {
+		t.Errorf("the list of a closed batch is missed:\n%s", out)
+	}
+}
