@@ -16,14 +16,18 @@ import (
 
 // ErrOtherRunner says that another process is at work on the batch.
 type ErrOtherRunner struct {
-	Name string
-	Run  checkpoint.Run
+	Name   string
+	Run    checkpoint.Run
+	Silent bool // it is at work, and gave no sign of life for a while
 }
 
 func (e *ErrOtherRunner) Error() string {
 	who := ""
 	if e.Run.PID != 0 {
 		who = fmt.Sprintf(": %s on %s, process %d, since %s", e.Run.Who, e.Run.Host, e.Run.PID, e.Run.Started.Format(time.RFC3339))
+	}
+	if e.Silent {
+		who += ", last seen " + e.Run.Alive.Format(time.RFC3339)
 	}
 	return fmt.Sprintf("another runner is at work on batch %q%s", e.Name, who)
 }
@@ -84,7 +88,7 @@ func (s *Session) otherRunner(ctx context.Context, name string, tracks bool) err
 		runs, err := r.Runs(b.ID)
 		for _, run := range runs {
 			if run.Ended.IsZero() && (run.What == whatTrack) == tracks {
-				e.Run = run
+				e.Run, e.Silent = run, !tracks && time.Since(run.Alive) > signLife
 			}
 		}
 		return err
@@ -95,8 +99,8 @@ func (s *Session) otherRunner(ctx context.Context, name string, tracks bool) err
 	return e
 }
 
-// signLife is how long a run on another machine is taken for alive after its last
-// sign of life.
+// signLife is how long a run is taken for alive after its last sign of life where
+// nothing else tells. A tracker gives one with each look alone.
 const signLife = 30 * time.Second
 
 // AtWork says whether a run of a batch that has not ended is at work. On this

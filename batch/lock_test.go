@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,4 +116,46 @@ func TestSignsOfLife(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestSilentRunner: of a runner that has the batch and does nothing it is told when
+// it was last seen.
+func TestSilentRunner(t *testing.T) {
+	store, err := checkpoint.Open(filepath.Join(t.TempDir(), "checkpoint.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	s := &Session{Store: store, Key: checkpoint.Key{Cloud: "commercial", Tenant: "contoso", Application: "app"}}
+	for _, tt := range []struct {
+		name, what, lock string
+		silent           time.Duration
+		want             bool
+	}{
+		{"at-work", "run", "batch", 20 * time.Second, false},
+		{"hangs", "run", "batch", time.Hour, true},
+		{"between-two-looks", whatTrack, whatTrack, time.Hour, false},
+	} {
+		alive := time.Now().Add(-tt.silent).UTC().Truncate(time.Second)
+		err := store.Update(func(tx *checkpoint.Tx) error {
+			id, err := tx.NewBatch(checkpoint.NewBatch{Name: tt.name, Cloud: s.Key.Cloud, Tenant: s.Key.Tenant, Application: s.Key.Application}, alive)
+			if err == nil {
+				_, err = tx.Append(id, checkpoint.Event{Kind: "run", At: alive, Start: &checkpoint.RunStart{What: tt.what, Who: "ops", Host: "OPS-07", PID: 42}})
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lock, err := s.lock(t.Context(), tt.lock, tt.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lock.Close()
+		_, err = s.lock(t.Context(), tt.lock, tt.name)
+		var other *ErrOtherRunner
+		if !errors.As(err, &other) || other.Silent != tt.want || strings.Contains(err.Error(), ", last seen "+alive.Format(time.RFC3339)) != tt.want {
+			t.Errorf("%s: %v; want it told when it was last seen: %v", tt.name, err, tt.want)
+		}
+	}
 }

@@ -316,6 +316,9 @@ func codeOf(err error) (code int, hint string) {
 		hint, code = stop.Hint, stop.Code
 	case errors.As(err, &other):
 		hint, code = "wait for it, or stop it; two runners on one batch would only wait for each other", batch.CodeOtherRunner
+		if other.Silent {
+			hint = "if it hangs, end its process: the same command then goes on, and looks up what it left in doubt"
+		}
 	case errors.As(err, &u):
 		code = batch.CodeUsage
 	case strings.HasPrefix(text, "unknown command"):

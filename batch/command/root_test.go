@@ -146,3 +146,12 @@ func TestNoHome(t *testing.T) {
 		t.Errorf("the current folder has %v, %v; want nothing", left, err)
 	}
 }
+
+// TestHintAtARunner: a runner that hangs is not one to wait for.
+func TestHintAtARunner(t *testing.T) {
+	for silent, want := range map[bool]string{false: "wait for it, or stop it", true: "if it hangs, end its process"} {
+		if code, hint := codeOf(&batch.ErrOtherRunner{Name: "list", Silent: silent}); code != batch.CodeOtherRunner || !strings.HasPrefix(hint, want) {
+			t.Errorf("a runner that is silent: %v: code %d, hint %q; want 6 and %q", silent, code, hint, want)
+		}
+	}
+}
