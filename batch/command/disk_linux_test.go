@@ -2,6 +2,8 @@ package command
 
 import (
 	"errors"
+	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,4 +146,37 @@ func TestReadOnlyCheckpoint(t *testing.T) {
 	code, out = heedingModes(t, r.command(args...))
 	want(t, "the same command once it may", code, out, 0)
 	r.judge(ids, r.results("list.results.csv"))
+}
+
+// TestFullDiskOfLog: a run goes on without its log, says once that it does, and when
+// there is space again the log goes on with a whole line.
+func TestFullDiskOfLog(t *testing.T) {
+	a := testApp(t)
+	dir := filepath.Join(t.TempDir(), "disk")
+	grow := disk(t, dir, "8k")
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	a.Stderr, a.global = stderr, globals{logFile: filepath.Join(dir, "run.log")}
+	w, err := a.logWriter(slog.LevelInfo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.(io.Closer).Close() }) // before the disk goes
+	a.log = slog.New(slog.NewJSONHandler(w, nil))
+	for range 100 {
+		a.log.Info(logNote, "note", strings.Repeat("x", 100))
+	}
+	grow()
+	a.log.Info(logNote, "note", "space again")
+	want(t, "a log on a full disk", 0, fileText(t, stderr.Name()), 0, "warning: --log-file "+a.global.logFile+": no space left on device: records are missing from it\n")
+	if n := strings.Count(fileText(t, stderr.Name()), "warning"); n != 1 {
+		t.Errorf("%d warnings; want one", n)
+	}
+	lines := strings.Split(strings.TrimSpace(fileText(t, a.global.logFile)), "\n")
+	if last := records(t, lines[len(lines)-1]); last[0]["note"] != "space again" {
+		t.Errorf("the log ends with %v; want what came when there was space", last)
+	}
 }

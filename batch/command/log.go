@@ -123,7 +123,10 @@ func (a *app) logWriter(level slog.Level) (io.Writer, error) {
 		if there != nil {
 			checkpoint.MakePrivate(a.global.logFile)
 		}
-		return &lumberjack.Logger{Filename: a.global.logFile, MaxSize: logMegabytes, MaxBackups: logOldFiles}, f.Close()
+		file := &lumberjack.Logger{Filename: a.global.logFile, MaxSize: logMegabytes, MaxBackups: logOldFiles}
+		return &logFile{Logger: file, missed: func(err error) {
+			a.tell(fmt.Sprintf("warning: --log-file %s: %v: records are missing from it", a.global.logFile, err))
+		}}, f.Close()
 	case a.global.logFormat == "json":
 		nowhere, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 		if err != nil {
