@@ -131,7 +131,12 @@ func (m *metrics) write(code int) {
 		return err
 	})
 	if err != nil {
-		m.once.Do(func() { m.warn(fmt.Errorf("metrics: %w", err)) })
+		m.once.Do(func() {
+			if why := tryFile("--metrics-file", m.path); why != nil { // which names no file of a moment
+				err = why
+			}
+			m.warn(err)
+		})
 	}
 }
 

@@ -84,3 +84,21 @@ func TestMetricsFailOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestMetricsNowhere: that figures cannot be written is said once, by the name that
+// was given.
+func TestMetricsNowhere(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]string{
+		filepath.Join(dir, "nowhere", "run.prom"): "there is no folder " + filepath.Join(dir, "nowhere"),
+		dir: "is a folder",
+	} {
+		var said []string
+		m := &metrics{path: path, warn: func(err error) { said = append(said, err.Error()) }}
+		m.again()
+		m.again()
+		if len(said) != 1 || !strings.HasPrefix(said[0], "--metrics-file "+path) || !strings.HasSuffix(said[0], want) {
+			t.Errorf("%s: said %q; want one warning, that %s", path, said, want)
+		}
+	}
+}
