@@ -133,8 +133,15 @@ func (w *watchers) findWebhook() error {
 			return fmt.Errorf("--notify-file %s: %w", w.notifyFile, errEmpty)
 		}
 	}
-	return checkNotify(w.notifyURL, w.notifyFormat)
+	err := checkNotify(w.notifyURL, w.notifyFormat)
+	if errors.Is(err, errNoURL) && w.notifyFile != "" {
+		return fmt.Errorf("--notify-file %s: %w", w.notifyFile, errNoURL)
+	}
+	return err
 }
+
+// errNoURL says what is wrong with a webhook without naming it.
+var errNoURL = errors.New("not a URL that begins with https://")
 
 // checkNotify says what is wrong with where to post, without naming it: who
 // knows the URL of a webhook may post there.
@@ -147,7 +154,7 @@ func checkNotify(text, format string) error {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())) {
-		return errors.New("--notify is not a URL that begins with https://")
+		return fmt.Errorf("--notify is %w", errNoURL)
 	}
 	return nil
 }
@@ -202,7 +209,9 @@ func postOnce(ctx context.Context, client *http.Client, target string, body []by
 func nameless(err error, u *url.URL) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
-		err = wrapped.Err
+		if err = wrapped.Err; wrapped.Timeout() {
+			return errors.New("no answer in time")
+		}
 	}
 	text := err.Error()
 	for _, secret := range []string{u.String(), u.RequestURI(), u.Host, u.Hostname()} {

@@ -25,7 +25,7 @@ func cmdWith(cmd *exec.Cmd, variables ...string) *exec.Cmd {
 	return cmd
 }
 
-// answers is a transport that answers as it is told: a status, or 0 for none.
+// answers is a transport that answers as it is told: a status, 0 for none, or -1 for one that never comes.
 type answers struct {
 	statuses []int
 	asked    []time.Time
@@ -34,7 +34,11 @@ type answers struct {
 func (a *answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	status := a.statuses[min(len(a.asked), len(a.statuses)-1)]
 	a.asked = append(a.asked, time.Now())
-	if status == 0 {
+	switch status {
+	case -1:
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	case 0:
 		return nil, errors.New("dial tcp: lookup " + req.URL.Host + ": no such host")
 	}
 	return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: http.NoBody, Request: req}, nil
@@ -54,6 +58,7 @@ func TestPost(t *testing.T) {
 		{"refused for good", []int{404, 200}, 1, "answered Not Found"},
 		{"a redirect is not followed", []int{302, 200}, 1, "answered Found"},
 		{"and in the end it is given up", []int{500}, 4, "answered Internal Server Error"},
+		{"a server that hangs is given up too", []int{-1}, 4, "no answer in time"},
 		{"without naming the host", []int{0}, 4, "dial tcp: lookup …: no such host"},
 	}
 	for _, tt := range tests {
@@ -119,6 +124,9 @@ func TestFindWebhook(t *testing.T) {
 			}
 		}
 		err := w.findWebhook()
+		if err != nil && tt.flag == "" && !strings.HasPrefix(err.Error(), "--notify-file "+w.notifyFile) {
+			t.Errorf("%s: findWebhook = %v; want the file named", tt.reason, err)
+		}
 		if (err == nil) != tt.ok || err == nil && w.notifyURL != url || err != nil && strings.Contains(err.Error(), "very-secret") {
 			t.Errorf("%s: findWebhook = %v, %q; want ok %v, and the URL not named", tt.reason, err, w.notifyURL, tt.ok)
 		}
