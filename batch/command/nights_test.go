@@ -3,6 +3,7 @@ package command
 import (
 	"bufio"
 	"io"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mde-offboard/batch"
 )
 
 // elsewhen are hours that are closed now and open in six hours.
@@ -72,6 +75,52 @@ func TestHoursOfARun(t *testing.T) {
 	want(t, "a list that is done", code, out, 0, "Nothing is left to do.")
 	if n := calls() - before; n != 0 {
 		t.Errorf("a list that is done made %d calls; want none", n)
+	}
+}
+
+// TestServiceOfARun is the service manager of a run that waits for its hours.
+func TestServiceOfARun(t *testing.T) {
+	t.Parallel()
+	needsSignals(t)
+	r := newRig(t, quick...)
+	r.list("list.csv", 2)
+	path := filepath.Join(t.TempDir(), "notify")
+	socket, err := net.ListenPacket("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	cmd := cmdWith(r.command(quickRun("list.csv", "--between", elsewhen(), "--timezone", "UTC", "--wait")...),
+		"NOTIFY_SOCKET="+path, "WATCHDOG_USEC=300000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	heard := func(begins string) {
+		t.Helper()
+		socket.SetReadDeadline(time.Now().Add(time.Minute)) // where it never comes
+		for b := make([]byte, 1000); ; {
+			n, _, err := socket.ReadFrom(b)
+			if err != nil {
+				t.Fatalf("no %q: %v", begins, err)
+			}
+			if strings.HasPrefix(string(b[:n]), begins) {
+				return
+			}
+		}
+	}
+	heard("READY=1")
+	heard("STATUS=batch list: waiting: outside the allowed hours until ")
+	for range 3 {
+		heard("WATCHDOG=1")
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	heard("STOPPING=1")
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != batch.CodeStopped {
+		t.Errorf("the service ended with %d; want 4", code)
 	}
 }
 

@@ -25,6 +25,7 @@ type service struct {
 	told  time.Time
 	done  chan struct{}
 	once  sync.Once
+	ends  sync.Once
 }
 
 // newService connects to the service manager that started this program, if
@@ -54,8 +55,8 @@ func (s *service) send(state string) {
 // ready says that the program is at work.
 func (s *service) ready() { s.send("READY=1\nSTATUS=planning") }
 
-// stopping says that it is ending.
-func (s *service) stopping() { s.send("STOPPING=1") }
+// stopping says, once, that it is ending.
+func (s *service) stopping() { s.ends.Do(func() { s.send("STOPPING=1") }) }
 
 // show passes on how a run stands, at most every ten seconds. Its loop shows
 // progress once a second from the moment on at which calls may go out; from

@@ -63,6 +63,7 @@ func (a *app) watched(j *job, args []string) (err error) {
 	defer context.AfterFunc(a.Context, j.service.stopping)()
 	j.service.ready()
 	err = a.byVariable(a.run(j, args))
+	j.service.stopping()
 	a.tellTheEnd(j, err)
 	return err
 }
