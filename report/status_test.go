@@ -219,3 +219,23 @@ func TestDevices(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusOfWeeks: a batch takes two lines, whatever another one is called.
+func TestStatusOfWeeks(t *testing.T) {
+	long := strings.Repeat("north-west-", 6) + "laptops"
+	var all []BatchStatus
+	for _, name := range []string{"night-1", long, "night-2"} {
+		b := BatchStatus{Next: nothing, Counts: countsDoc{Lines: 1500, Accepted: 1500}, Runs: []runDoc{{Ended: "2026-10-25T05:59:00Z"}}}
+		b.Batch.Name = name
+		all = append(all, b)
+	}
+	var out bytes.Buffer
+	if err := WriteStatus(&out, all, time.UTC); err != nil {
+		t.Fatal(err)
+	}
+	const when = "2026-10-25 05:59:00 +00:00  1,500/1,500\n  1,500 accepted\n"
+	want := "BATCH    LAST RUN                    DONE\nnight-1  " + when + long + "\n         " + when + "night-2  " + when + "\nTo do next:\n  nothing\n"
+	if got := out.String(); got != want {
+		t.Errorf("the status is\n%s\nwant\n%s", got, want)
+	}
+}

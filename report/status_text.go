@@ -19,10 +19,16 @@ func WriteStatus(w io.Writer, all []BatchStatus, zone *time.Location) error {
 	}
 	widest := len("BATCH")
 	for _, b := range all {
-		widest = max(widest, cells(b.name()))
+		if n := cells(b.name()); n <= widestName {
+			widest = max(widest, n)
+		}
 	}
 	out := &lines{w: w}
 	row := func(name, last, done string) {
+		if cells(name) > widest {
+			out.add(2, name)
+			name = ""
+		}
 		out.add(0, padded(name, widest+2)+padded(last, cells(clockFormat)+2)+done)
 	}
 	row("BATCH", "LAST RUN", "DONE")
@@ -47,6 +53,10 @@ func WriteStatus(w io.Writer, all []BatchStatus, zone *time.Location) error {
 	}
 	return out.err
 }
+
+// widestName is the longest name of a batch that leaves 80 columns to the rest of its
+// row. A longer one has lines of its own, and the other rows stay as they are.
+const widestName = 36
 
 // counted is a status with how many have it.
 type counted struct {
