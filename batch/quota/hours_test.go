@@ -152,3 +152,48 @@ func FuzzParseHours(f *testing.F) {
 		}
 	})
 }
+
+// TestHoursOfDaysThatChange: hours of named days are as long as those days are on the
+// clock, in the week of either change and in one without.
+func TestHoursOfDaysThatChange(t *testing.T) {
+	madrid := zone(t, "Europe/Madrid")
+	october, march, plain := time.Date(2026, 10, 22, 12, 0, 0, 0, madrid), time.Date(2026, 3, 26, 12, 0, 0, 0, madrid), time.Date(2026, 11, 19, 12, 0, 0, 0, madrid)
+	for _, tt := range []struct {
+		spec                  string
+		october, march, plain time.Duration // that are open in the week from a Thursday at noon on
+	}{
+		{"Sat,Sun 00:00-24:00", 49 * time.Hour, 47 * time.Hour, 48 * time.Hour},
+		{"Sun 00:00-24:00", 25 * time.Hour, 23 * time.Hour, 24 * time.Hour},
+		{"Fri 22:00-06:00", 8 * time.Hour, 8 * time.Hour, 8 * time.Hour},
+		{"Sat 22:00-06:00", 9 * time.Hour, 7 * time.Hour, 8 * time.Hour},
+		{"Sun 22:00-06:00", 8 * time.Hour, 8 * time.Hour, 8 * time.Hour},
+		{"Sun 02:00-03:00", 2 * time.Hour, 0, time.Hour},
+		{"Fri 22:00-06:00; Sat,Sun 00:00-24:00", 51 * time.Hour, 49 * time.Hour, 50 * time.Hour},
+	} {
+		h, err := ParseHours([]string{tt.spec}, madrid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for from, want := range map[time.Time]time.Duration{october: tt.october, march: tt.march, plain: tt.plain} {
+			var open time.Duration
+			for at := from; at.Before(from.AddDate(0, 0, 7)); at = at.Add(time.Minute) {
+				if h.Open(at) {
+					open += time.Minute
+				}
+			}
+			if open != want {
+				t.Errorf("%s is open for %v in the week from %v on; want %v", tt.spec, open, from, want)
+			}
+		}
+	}
+	weekend, _ := ParseHours([]string{"Sat,Sun 00:00-24:00"}, madrid)
+	for _, from := range []time.Time{october, march, plain} {
+		opens, closes := from.AddDate(0, 0, 2).Add(-12*time.Hour), time.Date(from.Year(), from.Month(), from.Day()+4, 0, 0, 0, 0, madrid)
+		if got := weekend.Next(from, time.Minute); !got.Equal(opens) {
+			t.Errorf("the weekend opens at %v; want %v", got.In(madrid), opens)
+		}
+		if got := weekend.Closes(opens); !got.Equal(closes) {
+			t.Errorf("the weekend closes at %v; want %v", got.In(madrid), closes)
+		}
+	}
+}
