@@ -124,9 +124,10 @@ func (a *app) logWriter(level slog.Level) (io.Writer, error) {
 			checkpoint.MakePrivate(a.global.logFile)
 		}
 		file := &lumberjack.Logger{Filename: a.global.logFile, MaxSize: logMegabytes, MaxBackups: logOldFiles}
-		return &logFile{Logger: file, missed: func(err error) {
+		a.file = &logFile{Logger: file, missed: func(err error) {
 			a.tell(fmt.Sprintf("warning: --log-file %s: %v: records are missing from it", a.global.logFile, err))
-		}}, f.Close()
+		}}
+		return a.file, f.Close()
 	case a.global.logFormat == "json":
 		nowhere, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 		if err != nil {

@@ -53,6 +53,7 @@ type app struct {
 	Env
 	global globals
 	log    *slog.Logger
+	file   *logFile // that the log goes to; nil: to none
 	code   int
 	batch  string // that the command is about, once it is known
 	// wordless: standard error is for records of the log alone, and Stderr
@@ -104,6 +105,11 @@ func (h hinted) Unwrap() error { return h.error }
 func Main(env Env, args []string) (code int) {
 	env.Stdout = output{env.Stdout}
 	a := &app{Env: env}
+	defer func() {
+		if a.file != nil {
+			a.file.Close()
+		}
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			code = a.fault(p, debug.Stack(), args)
