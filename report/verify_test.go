@@ -46,7 +46,16 @@ func TestVerifyFolder(t *testing.T) {
 	}
 }
 
+// foldsCase says whether names that differ in case alone are of one file.
+func foldsCase(t *testing.T) bool {
+	dir := t.TempDir()
+	put(t, dir, "a", "")
+	_, err := os.Stat(filepath.Join(dir, "A"))
+	return err == nil
+}
+
 func TestVerifyFolderNames(t *testing.T) {
+	folds := foldsCase(t)
 	for _, tt := range []struct {
 		why  string
 		do   func(t *testing.T, w *world, dir string)
@@ -149,6 +158,9 @@ func TestVerifyFolderNames(t *testing.T) {
 			forge(t, dir, "audit.html", "3 accepted", "4 accepted")
 		}, "audit.html", "not what the checkpoint gives"},
 	} {
+		if folds && tt.file == "RESULTS.CSV" {
+			continue // it is ours there
+		}
 		w := newWorld(t)
 		small(w)
 		dir := write(t, w, FolderOptions{})

@@ -223,16 +223,22 @@ func TestDefaultPath(t *testing.T) {
 			return ""
 		}
 	}
-	home := filepath.FromSlash("/home/ada")
-	want := map[string]string{"linux": "/home/ada/.local/state", "darwin": "/home/ada/Library/Application Support", "windows": "/home/ada/.local/state"}[runtime.GOOS]
-	if want == "" {
-		t.Skip("no expectation for ", runtime.GOOS)
+	home, want := "/home/ada", "/home/ada/.local/state"
+	switch runtime.GOOS {
+	case "darwin":
+		want = "/home/ada/Library/Application Support"
+	case "windows": // where nothing says where the user's data is
+		home, want = `C:\Users\ada`, `C:\Users\ada\.local\state`
 	}
-	if got := DefaultPath(env("APPDATA", "/roams"), home); got != filepath.FromSlash(want+"/mde-offboard/checkpoint.db") {
+	if got := DefaultPath(env("APPDATA", filepath.Join(home, "roams")), home); got != filepath.Join(want, "mde-offboard", "checkpoint.db") {
 		t.Errorf("DefaultPath = %q; want it in %q", got, want)
 	}
 	if got := DefaultPath(env(), ""); got != "" {
 		t.Errorf("DefaultPath without a home = %q; want none", got)
+	}
+	local := filepath.Join(home, "AppData", "Local")
+	if got := DefaultPath(env("LOCALAPPDATA", local), home); runtime.GOOS == "windows" && got != filepath.Join(local, "mde-offboard", "checkpoint.db") {
+		t.Errorf("DefaultPath with LOCALAPPDATA = %q; want it in %q", got, local)
 	}
 	if runtime.GOOS == "linux" {
 		if got := DefaultPath(env("XDG_STATE_HOME", "/s"), home); got != "/s/mde-offboard/checkpoint.db" {

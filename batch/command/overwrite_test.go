@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +73,9 @@ func TestWritesOverNothing(t *testing.T) {
 				t.Fatalf("%s: %s holds %q; want it as it was", tt.reason, name, text)
 			}
 		}
+	}
+	if runtime.GOOS == "windows" {
+		return // NUL is in every folder, and cannot be lost
 	}
 	// By a link: as root a mistake would cost the machine its /dev/null.
 	if err := os.Symlink(os.DevNull, "null"); err != nil {
