@@ -85,12 +85,14 @@ func newRig(t *testing.T, flags ...string) *rig {
 	})
 	lines := bufio.NewScanner(out)
 	for len(r.env) < 7 && lines.Scan() {
-		r.env = append(r.env, lines.Text())
-		if url, ok := strings.CutPrefix(lines.Text(), "MDE_OFFBOARD_ENDPOINT="); ok {
-			r.url = url
+		name, value, _ := strings.Cut(lines.Text(), "=")
+		value = strings.Trim(value, "'") // for a shell: a path of Windows has backslashes
+		r.env = append(r.env, name+"="+value)
+		if name == "MDE_OFFBOARD_ENDPOINT" {
+			r.url = value
 		}
 	}
-	r.env = append(r.env, "HOME="+r.dir, "XDG_STATE_HOME="+r.dir, "PATH="+os.Getenv("PATH"), "TMPDIR="+r.dir)
+	r.env = append(r.env, "HOME="+r.dir, "XDG_STATE_HOME="+r.dir, "PATH="+os.Getenv("PATH"), "TMPDIR="+r.dir, "TMP="+r.dir)
 	ca, err := os.ReadFile(filepath.Join(r.dir, "sim", "ca.pem"))
 	if err != nil {
 		t.Fatal(err)

@@ -110,7 +110,7 @@ func TestUnattended(t *testing.T) {
 	}
 	calls := r.books().Calls["all"].Calls
 	code, out = exit(t, cmdWith(r.command(quickRun("inbox/*.csv", "--batch", "list")...), "MDE_OFFBOARD_NOTIFY="+url))
-	want(t, "an inbox without a list", code, out, 0, "Nothing to do: "+filepath.FromSlash("inbox/*.csv")+": no file matches")
+	want(t, "an inbox without a list", code, out, 0, "Nothing to do: inbox/*.csv: no file matches")
 	if n := r.books().Calls["all"].Calls; posted() != before || n != calls {
 		t.Errorf("an inbox without a list: %d calls, posted %v; want none", n-calls, posted() != before)
 	}
@@ -229,7 +229,8 @@ func TestListPutAway(t *testing.T) {
 	want(t, "a run without its list", code, out, 0, "Nothing to do: ", `warning: batch "night": `+missed)
 	last := records(t, fileText(t, filepath.Join(r.dir, "run.log")))
 	end, note := last[len(last)-1], last[len(last)-2]
-	if why, _ := end["reason"].(string); end["msg"] != "end" || !strings.HasPrefix(why, "nothing to do: ") || !strings.HasSuffix(note["note"].(string), missed) {
+	why, _ := end["reason"].(string)
+	if said, _ := note["note"].(string); end["msg"] != "end" || !strings.HasPrefix(why, "nothing to do: ") || !strings.HasSuffix(said, missed) {
 		t.Errorf("the log ends with %v and %v; want what is missed, and why there was nothing to do", note, end)
 	}
 	code, out = exit(t, r.command("cancel", "night", "--yes"))
