@@ -74,6 +74,18 @@ func TestHoursRefused(t *testing.T) {
 	}
 }
 
+// TestZonesAreBroughtAlong: the program knows zones where the system has no data of
+// them. Here it may have, so the program itself is looked into.
+func TestZonesAreBroughtAlong(t *testing.T) {
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(fileText(t, path), "Antarctica/Troll") {
+		t.Error("the program has no data of zones in it")
+	}
+}
+
 func TestHoursAllowed(t *testing.T) {
 	h := hours{between: []string{"22:00-06:00"}, timezone: "Europe/Madrid", wait: true}
 	opt := batch.Options{Timeout: time.Minute}
