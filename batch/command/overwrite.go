@@ -54,7 +54,8 @@ func (a *app) writes(flag, path string) error {
 	return nil
 }
 
-// read are the files that a command reads, as far as its command line tells.
+// read are the files that a command reads, as far as its command line tells, and the
+// results that it leaves.
 func (a *app) read(cmd *cobra.Command, args []string) (files []needed) {
 	add := func(what string, paths ...string) {
 		for _, path := range paths {
