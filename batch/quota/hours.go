@@ -65,6 +65,9 @@ func parseSpan(part string) (s span, err error) {
 		s.days = [7]bool{true, true, true, true, true, true, true}
 	}
 	from, to, ok := strings.Cut(times, "-")
+	if strings.Contains(times, ",") {
+		return s, fmt.Errorf("several are joined by semicolons, and commas are for days")
+	}
 	if !ok {
 		return s, fmt.Errorf("not of the form 22:00-06:00")
 	}

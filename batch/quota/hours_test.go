@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"strings"
 	"testing"
 	"time"
 	_ "time/tzdata"
@@ -116,6 +117,14 @@ func TestParseHoursRefuses(t *testing.T) {
 		if h, err := ParseHours([]string{spec}, time.UTC); err == nil {
 			t.Errorf("ParseHours(%q) = %v; want an error: %s", spec, h, reason)
 		}
+	}
+}
+
+// TestHoursByCommas: the mistake that is made most is told by its remedy.
+func TestHoursByCommas(t *testing.T) {
+	_, err := ParseHours([]string{"20:00-22:00,23:00-24:00"}, time.UTC)
+	if err == nil || !strings.HasSuffix(err.Error(), "several are joined by semicolons, and commas are for days") {
+		t.Errorf("ParseHours = %v; want how several are given", err)
 	}
 }
 
