@@ -260,3 +260,50 @@ func TestWriteUndoneAfterAJump(t *testing.T) {
 		}
 	})
 }
+
+// TestClockSetWhileAnOutcomeIsWritten has the clock be set forward after a call has
+// lost its answer and before that is on the disk: the wait for its action is not over
+// by that.
+func TestClockSetWhileAnOutcomeIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := clockWorld(t, simulator.Options{Faults: "lost-after@1", Lag: 110 * time.Second, Repeat: simulator.RepeatSecond})
+		store := w.store()
+		w.atPost(1, func() {
+			go store.Update(func(*checkpoint.Tx) error {
+				time.Sleep(5 * time.Second)
+				return nil
+			})
+			time.AfterFunc(2*time.Second, func() { c.turn(time.Hour) })
+		})
+		end, err := w.runOn(t.Context(), store, devices(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := posts(w.judge(end, false), device("device 0")); n != 1 || end.counts[checkpoint.Accepted] != 1 {
+			t.Errorf("%d calls, %v, %v; want one, and its action found", n, end.counts, end.stop)
+		}
+	})
+}
+
+// TestClockSetBackUnderALook has the clock be set back while a look is under way: by
+// the clock of when it began, it is late enough to take absence for evidence.
+func TestClockSetBackUnderALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := clockWorld(t, simulator.Options{Faults: "lost-after@1", Lag: 110 * time.Second, Repeat: simulator.RepeatSecond})
+		lists := 0
+		w.wire.leaving = func(r *http.Request) error {
+			if !isList(r) {
+				return nil
+			}
+			if lists++; lists == 2 {
+				time.AfterFunc(2*time.Second, func() { c.turn(-3 * time.Hour) })
+				time.Sleep(5 * time.Second)
+			}
+			return nil
+		}
+		end := w.run(devices(1))
+		if n := posts(w.judge(end, false), device("device 0")); n != 1 || end.counts[checkpoint.Accepted] != 1 {
+			t.Errorf("%d calls, %v, %v; want one, and its action found", n, end.counts, end.stop)
+		}
+	})
+}
