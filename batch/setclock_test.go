@@ -307,3 +307,25 @@ func TestClockSetBackUnderALook(t *testing.T) {
 		}
 	})
 }
+
+// TestClockSetBeforeAFormerActionIsRead has the clock be set forward while an action
+// of another batch is looked at that is fresh, and in no list yet: what was known of
+// the server's clock does not make it old.
+func TestClockSetBeforeAFormerActionIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c := clockWorld(t, simulator.Options{Repeat: simulator.RepeatSecond, Lag: 2 * time.Minute, Pending: time.Hour})
+		w.run(devices(1))
+		again := w.beside("other")
+		again.opt.Again, again.req.Again = true, true
+		c.read = func(int64) {
+			if strings.Contains(string(debug.Stack()), ".readFormer(") {
+				c.read = nil
+				c.turn(time.Hour)
+			}
+		}
+		end := again.run(devices(1))
+		if n := posts(w.judge(end, false), device("device 0")); n != 1 || c.read != nil {
+			t.Errorf("%d calls, %v, %v; want none beside the first", n, end.counts, end.stop)
+		}
+	})
+}
