@@ -125,3 +125,17 @@ func TestMixedFaults(t *testing.T) {
 		})
 	}
 }
+
+// TestNotFound: a device that Defender does not know is called once more, since that
+// answer is wrong at times, and refused then.
+func TestNotFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{})
+		ids := append(devices(3), magicIDs("dead0404", 1)...)
+		end := w.run(ids)
+		task := end.tasks[3]
+		if n := posts(w.judge(end, false), task.Device); n != 2 || task.Status != checkpoint.Refused || task.Reason != "ResourceNotFound" || end.code != CodeIncomplete {
+			t.Errorf("%s (%s) after %d calls, code %d; want refused after two, 3", task.Status, task.Reason, n, end.code)
+		}
+	})
+}
