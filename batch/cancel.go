@@ -271,7 +271,8 @@ func (c *canceller) lookTelling(ctx context.Context, tasks []checkpoint.Task) er
 	return err
 }
 
-// watchQuota says every second what calls of a kind wait for, and keeps the head.
+// watchQuota says every second what calls of a kind wait for, gives signs of life and
+// keeps the head.
 func (c *canceller) watchQuota(ctx context.Context, kind string, done <-chan struct{}) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -291,7 +292,7 @@ func (c *canceller) watchQuota(ctx context.Context, kind string, done <-chan str
 		select {
 		case <-tick.C:
 		case <-beat.C:
-			if err := c.store.KeepHead(); err != nil {
+			if err := errors.Join(c.store.Alive(c.batch, c.run, c.clock.Now()), c.store.KeepHead()); err != nil {
 				return err
 			}
 		case <-done:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -93,29 +94,46 @@ func TestLockOutlivesALook(t *testing.T) {
 	})
 }
 
-// TestSignsOfLife: a run gives signs of life while a call hangs.
+// TestSignsOfLife: a run gives signs of life, whatever it waits for.
 func TestSignsOfLife(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, simulator.Options{Faults: "hang-after@1"})
-		w.opt.Timeout = 10 * time.Minute
-		store := w.store()
-		ended := make(chan error, 1)
-		go func() {
-			_, err := w.runOn(t.Context(), store, devices(1))
-			ended <- err
-		}()
-		time.Sleep(5 * time.Minute)
-		var runs []checkpoint.Run
-		if err := store.View(t.Context(), func(r checkpoint.Reader) (err error) { runs, err = r.Runs(1); return err }); err != nil {
-			t.Fatal(err)
-		}
-		if silent := time.Since(runs[0].Alive); len(runs) != 1 || silent > signLife {
-			t.Errorf("%d runs, silent for %v; want one that was heard of within %v", len(runs), silent, signLife)
-		}
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	for _, tt := range []struct {
+		name   string
+		faults string
+		n      int
+		closed bool // outside the hours for an hour
+	}{
+		{"a call", "hang-after@1", 1, false},
+		{"a window", "", 2000, false},
+		{"the first look", "actions/429-seconds@1:1h", 1, false},
+		{"the hours", "", 1, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{Faults: tt.faults})
+				w.opt.Timeout = 10 * time.Minute
+				if opens := time.Now().Add(time.Hour); tt.closed {
+					w.opt.Wait, w.opt.Allowed = true, func(at time.Time) time.Time { return slices.MaxFunc([]time.Time{at, opens}, time.Time.Compare) }
+				}
+				store := w.store()
+				ended := make(chan error, 1)
+				go func() {
+					_, err := w.runOn(t.Context(), store, devices(tt.n))
+					ended <- err
+				}()
+				time.Sleep(5*time.Minute + 50*time.Second)
+				var runs []checkpoint.Run
+				if err := store.View(t.Context(), func(r checkpoint.Reader) (err error) { runs, err = r.Runs(1); return err }); err != nil {
+					t.Fatal(err)
+				}
+				if silent := time.Since(runs[0].Alive); len(runs) != 1 || silent > signLife {
+					t.Errorf("%d runs, silent for %v; want one that was heard of within %v", len(runs), silent, signLife)
+				}
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 // TestSilentRunner: of a runner that has the batch and does nothing it is told when

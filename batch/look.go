@@ -85,10 +85,10 @@ func (r *Runner) first(ctx context.Context) *Stop {
 		if n%10 > 0 { // seconds
 			continue
 		}
-		if stop := r.recalled(); stop != nil {
+		if r.beat(); r.stopping != nil {
 			cancel()
 			<-done
-			return stop
+			return nil
 		}
 	}
 }

@@ -147,12 +147,10 @@ func (r *Runner) left() int { return len(r.ready) + len(r.later) + len(r.doubt) 
 // beatEvery is how often a run does what is due every few seconds.
 const beatEvery = 10 * time.Second
 
-// beat gives a sign of life while calls are in flight, brings the head file up to
-// date, and sees whether the batch was closed.
+// beat gives a sign of life, brings the head file up to date, and sees whether the
+// batch was closed.
 func (r *Runner) beat() {
-	if r.flying > 0 || r.looking {
-		r.stop(asStop(r.store.Alive(r.batch, r.run, r.clock.Now())))
-	}
+	r.stop(asStop(r.store.Alive(r.batch, r.run, r.clock.Now())))
 	r.stop(asStop(r.store.KeepHead()))
 	r.stop(r.recalled())
 }

@@ -36,7 +36,7 @@ func TestNoSecretIsKept(t *testing.T) {
 	if err := crash.Start(); err != nil {
 		t.Fatal(err)
 	}
-	r.await("log", "Www-Authenticate=REDACTED") // written before the crash, which loses what is not
+	r.await("log", "Www-Authenticate=REDACTED")                   // written before the crash, which loses what is not
 	if err := crash.Process.Signal(syscall.SIGQUIT); err != nil { // Go's own crash, with all that is on the stacks
 		t.Fatal(err)
 	}
