@@ -286,7 +286,7 @@ func killBatch(t *testing.T, seed uint64, more func() bool) bool {
 			<-ended
 			dealt++
 			again = more()
-			if dealt%4 == 1 && r.books().Calls[simulator.KindOffboard] != nil { // else there may be no batch yet
+			if r.books().Calls[simulator.KindOffboard] != nil { // else there may be no batch yet
 				r.judgeSoFar(ids, accepted)
 			}
 			continue
