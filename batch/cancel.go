@@ -258,7 +258,7 @@ func (c *canceller) lookTelling(ctx context.Context, tasks []checkpoint.Task) er
 		defer c.mu.Unlock()
 		c.trouble = text
 	}
-	c.note = c.troubled(trouble)
+	c.note = c.troubled(func(err error) { trouble(err.Error()) })
 	defer trouble("")
 	var group errgroup.Group
 	done := make(chan struct{})

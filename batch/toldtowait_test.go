@@ -64,7 +64,34 @@ func TestLooksToldToWait(t *testing.T) {
 	}
 }
 
-// TestTrackToldToWait: the same of those who track.
+// TestTrackToldOnce has a look and the reading of the inventory meet an outage each:
+// of both it is told in words that are whole.
+func TestTrackToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{})
+		w.run(devices(1))
+		failed := map[string]bool{}
+		w.wire.leaving = func(r *http.Request) error {
+			if !failed[r.URL.Path] {
+				failed[r.URL.Path] = true
+				return gone
+			}
+			return nil
+		}
+		var notes []string
+		w.track(t.Context(), TrackOptions{Inventory: true, Note: func(text string) { notes = append(notes, text) }})
+		if len(notes) != 2 {
+			t.Fatalf("told %q; want each outage", notes)
+		}
+		for _, text := range notes {
+			if !strings.HasPrefix(text, unreached+": ") || !strings.HasSuffix(text, "; trying again …") {
+				t.Errorf("told %q; want whole words", text)
+			}
+		}
+	})
+}
+
+// TestTrackToldToWait has Defender ask those who track to wait, for good.
 func TestTrackToldToWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simulator.Options{Pending: 20 * time.Minute})

@@ -52,7 +52,7 @@ func (s *Session) Track(ctx context.Context, name string, t TrackOptions, opt Op
 		return Tracking{}, nil, err
 	}
 	w := &tracker{watcher: s.watcher(b, &opt), s: s, how: t, show: show}
-	w.note = w.troubled(t.Note)
+	w.note = w.troubled(inWords(t.Note))
 	state, stop, err := w.watch(ctx)
 	if err == nil && stop == nil && t.Inventory {
 		stop, err = w.inventory(ctx)

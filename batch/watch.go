@@ -43,11 +43,11 @@ func (w *watcher) begin(s *Session, what, how string) error {
 }
 
 // troubled has the log told that a read gets no answer, and whoever note is for.
-func (w *watcher) troubled(note func(string)) func(error) {
+func (w *watcher) troubled(note func(error)) func(error) {
 	return func(err error) {
 		w.logOutage(w.about.Name, err, time.Time{})
 		if note != nil {
-			note(err.Error())
+			note(err)
 		}
 	}
 }

@@ -88,7 +88,7 @@ func (a *app) cancel(w *withdrawal, name string) error {
 		return err
 	}
 	defer s.Store.Close()
-	req.Note = func(text string) { a.say("%s; trying again …", text) }
+	req.Note = a.note
 	p, err := s.PlanCancel(a.Context, req, w.opt)
 	if err != nil {
 		return err

@@ -207,7 +207,7 @@ func (a *app) planned(j *job, s *connected) (open *batch.Open, plan *batch.Plan,
 	if req.Unseen = j.opt.NoReads; !req.Unseen && s.Client != nil && (req.Again || len(req.Retry) > 0) {
 		opt, err := a.readingHours(j, s, open)
 		if err == nil {
-			err = open.Refresh(a.Context, opt, func(text string) { a.say("%s; trying again …", text) })
+			err = open.Refresh(a.Context, opt, a.note)
 		}
 		if err != nil {
 			return open, nil, err
@@ -223,7 +223,7 @@ func (a *app) planned(j *job, s *connected) (open *batch.Open, plan *batch.Plan,
 		return open, nil, err
 	}
 	if !j.noInventory {
-		if req.Inventory, err = s.Inventory(a.Context, j.what(), opt, func(text string) { a.say("%s", text) }); err != nil {
+		if req.Inventory, err = s.Inventory(a.Context, j.what(), opt, a.note); err != nil {
 			return open, nil, err
 		}
 	}

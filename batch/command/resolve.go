@@ -141,7 +141,7 @@ func (a *app) tenant(l *lookup) (*batch.Inventory, error) {
 	if l.simulated = s.Simulated; l.simulated {
 		a.say("SIMULATED: the inventory is that of a rehearsal")
 	}
-	return s.Inventory(a.Context, "resolve", l.opt, func(text string) { a.say("%s", text) })
+	return s.Inventory(a.Context, "resolve", l.opt, a.note)
 }
 
 // resolvedColumns are what resolve adds to a list.

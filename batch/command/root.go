@@ -352,6 +352,9 @@ func (a *app) say(format string, args ...any) {
 	}
 }
 
+// note says what a read waits for.
+func (a *app) note(text string) { a.say("%s", text) }
+
 // tell prints lines for people. What lists and answers put into them is harmless
 // on a terminal.
 func (a *app) tell(text string) {

@@ -165,7 +165,7 @@ const goesOn = " The same command goes on."
 // are open.
 func (a *app) follow(s *connected, name string, t batch.TrackOptions, opt batch.Options, e *ended, then string, told func(batch.Tracking)) (int, error) {
 	live := a.live(0)
-	t.Note = func(text string) { a.say("%s; trying again …", text) }
+	t.Note = a.note
 	state, stop, err := s.Track(a.Context, name, t, opt, func(t batch.Tracking) {
 		live.show(trackFrame(t), clockTime(time.Now())+"  "+trackLine(t))
 		told(t)
