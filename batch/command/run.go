@@ -190,10 +190,7 @@ func (a *app) nothing(j *job, s *connected, open *batch.Open, plan *batch.Plan) 
 	case plan.Invalid == plan.Lines:
 		return j.bySent(&batch.Stop{Why: "no line of the list is a device to offboard", Code: batch.CodeUsage})
 	default:
-		a.say("Nothing is to be sent: all lines of the list are skipped.")
-		_, err := a.work(j, s, open, plan, "nothing to send, not asked")
-		j.end.idle = true
-		return err
+		return a.allSkipped(j, s, open, plan)
 	}
 	if plan.Changed() {
 		if err := open.Write(plan, j.opt); err != nil {
@@ -208,6 +205,21 @@ func (a *app) nothing(j *job, s *connected, open *batch.Open, plan *batch.Plan) 
 	j.end.idle = j.sent == 0
 	a.say("Nothing is left to do.")
 	return a.tellResults(j, s, open.Batch.ID, code)
+}
+
+// allSkipped begins a new batch that has nothing to send, and ends it. Nobody is asked,
+// but where one plan was agreed to and no other it has to be this one.
+func (a *app) allSkipped(j *job, s *connected, open *batch.Open, plan *batch.Plan) (err error) {
+	how := "nothing to send, not asked"
+	if j.digest != "" {
+		if how, err = a.agree(j, s, plan); err != nil {
+			return j.bySent(err)
+		}
+	}
+	a.say("Nothing is to be sent: all lines of the list are skipped.")
+	j.end.idle = true
+	_, err = a.work(j, s, open, plan, how)
+	return err
 }
 
 // tellResults writes the result CSV and says where it is and what is in it.
