@@ -229,7 +229,9 @@ func (r *Runner) dispatch(ctx, hard context.Context) (wake time.Duration, more b
 			r.await(WaitedForDefender, *trouble, till)
 		case len(r.doubt) > 0:
 			r.await(WaitedForSettling, waitSettle, till)
-			r.awaitLook()
+			if r.looking {
+				r.awaitLook()
+			}
 		default:
 			r.await(WaitedForRetry, waitRetry, till)
 		}

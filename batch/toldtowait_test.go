@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mde-offboard/batch/checkpoint"
+	"mde-offboard/batch/quota"
 	"mde-offboard/batch/simulator"
 )
 
@@ -62,6 +63,32 @@ func TestLooksToldToWait(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLookNotDue shares one call a minute among all: a look that is not due yet waits
+// for no window, and one that is does.
+func TestLookNotDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simulator.Options{Faults: "lost-before@1"})
+		w.opt.SharedBudget, w.opt.Windows = true, []quota.Window{{Limit: 1, Per: time.Minute}}
+		r, _, done, err := w.begin(t.Context(), w.store(), listOf(devices(1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer done()
+		waited := map[string]int{} // seconds, with one in doubt
+		r.show = func(p Progress) {
+			if p.Counts[checkpoint.InDoubt] == 1 {
+				waited[p.Wait]++
+			}
+		}
+		if stop := r.Run(t.Context(), t.Context()); stop != nil {
+			t.Fatal(stop)
+		}
+		if waited[waitSettle] < 60 || waited["minute window"] < 60 {
+			t.Errorf("shown, in seconds: %v; want both waits", waited)
+		}
+	})
 }
 
 // TestTrackToldOnce has a look and the reading of the inventory meet an outage each:
