@@ -77,10 +77,12 @@ func (r *Runner) inRow(w *work, word string) {
 	case defender.Forbidden.String():
 		why, hint = "were forbidden", "the application or user may not offboard these devices: look at its permissions and at the role's device groups"
 	case defender.NotFound.String():
-		if w.gone == nil { // its first call was a former run's
+		switch {
+		case w.gone != nil:
+			at = *w.gone
+		case at.accepted > 0: // perhaps since its first call, which was a former run's
 			return
 		}
-		at = *w.gone
 		why, hint = "are not known to Defender", "is this the right tenant, and the right list?"
 	default:
 		return

@@ -273,6 +273,25 @@ func TestNoFailures(t *testing.T) {
 	}
 }
 
+// TestGoneOverRuns has a run end between the two calls of devices that are gone: they
+// are in a row all the same if the batch has none that was accepted.
+func TestGoneOverRuns(t *testing.T) {
+	for good, want := range map[int]int{0: CodeGuard, 1: CodeIncomplete} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, simulator.Options{})
+			ids := append(devices(good), magicIDs("dead0404", 12)...)
+			w.opt.Limit = len(ids)
+			if end := w.run(ids); end.code != CodeStopped || end.counts[checkpoint.Pending] != 12 {
+				t.Fatalf("each called once: code %d, %v, %v; want it stopped", end.code, end.counts, end.stop)
+			}
+			w.opt.Limit = 0
+			if end := w.run(ids); end.code != want {
+				t.Errorf("with %d accepted: code %d, %v, %v; want %d", good, end.code, end.counts, end.stop, want)
+			}
+		})
+	}
+}
+
 // TestGoneInARow: devices that are gone are called a second time behind all others, and
 // so one after the other. In a row they are if the first calls were.
 func TestGoneInARow(t *testing.T) {
