@@ -60,11 +60,14 @@ func (a *app) run(j *job, args []string) error {
 // on with: whoever has put their list away early would not hear of them.
 func (a *app) noLists(j *job, none *noLists) {
 	a.say("Nothing to do: %s", none.why)
-	j.end.idle, j.end.why = true, "nothing to do: "+none.why
+	j.end.why = "nothing to do: " + none.why
 	counts := a.stands(j)
-	if left := counts[checkpoint.Pending] + counts[checkpoint.InDoubt]; left > 0 && !j.end.closed {
-		a.warn(fmt.Sprintf("batch %q: %s pending or in doubt, and no list any more: put it back, and the same command goes on",
-			j.name, count(left, "device")))
+	left := counts[checkpoint.Pending] + counts[checkpoint.InDoubt]
+	if j.end.idle = left == 0 || j.end.closed; !j.end.idle {
+		missed := fmt.Sprintf("batch %q: %s pending or in doubt, and no list any more: put it back, and the same command goes on",
+			j.name, count(left, "device"))
+		a.warn(missed)
+		j.end.why += "; " + missed
 	}
 }
 
@@ -217,7 +220,6 @@ func (a *app) allSkipped(j *job, s *connected, open *batch.Open, plan *batch.Pla
 		}
 	}
 	a.say("Nothing is to be sent: all lines of the list are skipped.")
-	j.end.idle = true
 	_, err = a.work(j, s, open, plan, how)
 	return err
 }

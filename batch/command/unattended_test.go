@@ -225,19 +225,24 @@ func TestListPutAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	const missed = "5 devices pending or in doubt, and no list any more: put it back, and the same command goes on"
-	code, out = exit(t, r.command(run...))
+	url, posted := webhook(t)
+	code, out = exit(t, cmdWith(r.command(run...), "MDE_OFFBOARD_NOTIFY="+url))
 	want(t, "a run without its list", code, out, 0, "Nothing to do: ", `warning: batch "night": `+missed)
+	if !strings.Contains(posted(), missed) {
+		t.Errorf("posted %q; want what is missed", posted())
+	}
 	last := records(t, fileText(t, filepath.Join(r.dir, "run.log")))
 	end, note := last[len(last)-1], last[len(last)-2]
 	why, _ := end["reason"].(string)
-	if said, _ := note["note"].(string); end["msg"] != "end" || !strings.HasPrefix(why, "nothing to do: ") || !strings.HasSuffix(said, missed) {
+	if said, _ := note["note"].(string); end["msg"] != "end" || !strings.HasPrefix(why, "nothing to do: ") || !strings.HasSuffix(why, missed) || !strings.HasSuffix(said, missed) {
 		t.Errorf("the log ends with %v and %v; want what is missed, and why there was nothing to do", note, end)
 	}
 	code, out = exit(t, r.command("cancel", "night", "--yes"))
 	want(t, "its cancelling", code, out, 0)
-	code, out = exit(t, r.command(run...))
+	before := posted()
+	code, out = exit(t, cmdWith(r.command(run...), "MDE_OFFBOARD_NOTIFY="+url))
 	want(t, "a run of a closed batch without its list", code, out, 0, "Nothing to do: ")
-	if strings.Contains(out, "warning") {
+	if strings.Contains(out, "warning") || posted() != before {
 		t.Errorf("the list of a closed batch is missed:\n%s", out)
 	}
 }
