@@ -18,12 +18,16 @@ func TestCAFile(t *testing.T) {
 	if _, _, err := connect(t, cfg, secretSource).Offboard(t.Context(), device, "c", nil); err != nil {
 		t.Errorf("Offboard() with --ca-file = %v; want success, authority included", err)
 	}
-	for _, test := range []struct{ name, text, want string }{
-		{"empty.pem", "no certificate", "PEM and DER are read"},
-		{"key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "PEM and DER are read"},
-		{"cut.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "x509: malformed certificate"},
+	for _, test := range []struct {
+		name string
+		data []byte
+		want string
+	}{
+		{"empty.pem", []byte("no certificate"), "PEM and DER are read"},
+		{"request.pem", block("CERTIFICATE REQUEST"), "PEM and DER are read"},
+		{"broken.pem", block("CERTIFICATE"), "x509: malformed certificate"},
 	} {
-		cfg.CAFile = file(t, test.name, []byte(test.text))
+		cfg.CAFile = file(t, test.name, test.data)
 		if _, err := defender.New(cfg, secretSource); err == nil || !strings.Contains(err.Error(), test.name+": ") || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("New() with --ca-file %s = %v; want an error that names it, and %q", test.name, err, test.want)
 		}
@@ -42,18 +46,18 @@ func TestCAFile(t *testing.T) {
 func TestFormsOfCAFile(t *testing.T) {
 	s, cfg := listen(t, simulator.Options{})
 	ours, other := s.CertPEM(), certificateFiles(t)["cert.pem"]
-	block, _ := pem.Decode(ours)
+	der, _ := pem.Decode(ours)
 	marked := append([]byte("\ufeff"), ours...)
 	wide, err := unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewEncoder().Bytes(ours)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, data := range map[string][]byte{
-		"der.cer":      block.Bytes,
+		"der.cer":      der.Bytes,
 		"marked.pem":   marked,
 		"wide.pem":     wide,
 		"several.pem":  slices.Concat(other, ours),
-		"wrong.pem":    slices.Concat([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), ours),
+		"wrong.pem":    slices.Concat(block("CERTIFICATE"), ours),
 		"comments.pem": slices.Concat([]byte("Subject: CN=proxy\r\n"), bytes.ReplaceAll(ours, []byte("\n"), []byte("\r\n"))),
 	} {
 		cfg.CAFile = file(t, name, data)
@@ -61,4 +65,9 @@ func TestFormsOfCAFile(t *testing.T) {
 			t.Errorf("Identity() with --ca-file %s = %v; want success", name, err)
 		}
 	}
+}
+
+// block is PEM of a type with nothing of that type in it.
+func block(of string) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: of, Bytes: []byte("nothing")})
 }
