@@ -119,16 +119,23 @@ func TestClockSetBackPastHistory(t *testing.T) {
 	}
 }
 
+// clockRun begins a run of 20 devices in such a world, which ends with the test.
+func clockRun(t *testing.T) (*world, *clocks, *Runner) {
+	t.Helper()
+	w, c := clockWorld(t, simulator.Options{})
+	r, _, done, err := w.begin(t.Context(), w.store(), listOf(devices(20)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { done() })
+	return w, c, r
+}
+
 // TestSlotWhileClockIsSet: a wait for a slot is as long as it was judged to be,
 // whatever the clock says behind it.
 func TestSlotWhileClockIsSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, c := clockWorld(t, simulator.Options{})
-		r, _, done, err := w.begin(t.Context(), w.store(), listOf(devices(20)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer done()
+		_, c, r := clockRun(t)
 		for _, task := range r.ready[:small[0].Limit] {
 			r.offboard(t.Context(), task)
 		}
@@ -238,12 +245,7 @@ func TestHeldUpInTheEnd(t *testing.T) {
 // undone is counted anew in the next one.
 func TestWriteUndoneAfterAJump(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, c := clockWorld(t, simulator.Options{})
-		r, _, done, err := w.begin(t.Context(), w.store(), listOf(devices(20)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer done()
+		_, c, r := clockRun(t)
 		for n := range small[0].Limit {
 			r.offboard(t.Context(), r.ready[n])
 		}

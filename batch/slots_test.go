@@ -66,12 +66,7 @@ func TestClockIsSetInTheReservation(t *testing.T) {
 		after bool // the reservation is on the disk, and was of a free slot
 	}{{time.Hour, false}, {3 * time.Hour, false}, {-3 * time.Hour, false}, {time.Second, true}, {-time.Hour, true}} {
 		synctest.Test(t, func(t *testing.T) {
-			w, c := clockWorld(t, simulator.Options{})
-			r, _, done, err := w.begin(t.Context(), w.store(), listOf(devices(20)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer done()
+			w, c, r := clockRun(t)
 			n := small[0].Limit
 			if tt.after {
 				n--
@@ -109,12 +104,7 @@ func TestClockIsSetInTheEnd(t *testing.T) {
 	for reading := range 4 { // of the clock, since the call has left
 		synctest.Test(t, func(t *testing.T) {
 			const turn = 3 * time.Hour
-			w, c := clockWorld(t, simulator.Options{})
-			r, _, done, err := w.begin(t.Context(), w.store(), listOf(devices(20)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer done()
+			w, c, r := clockRun(t)
 			left := 0
 			w.atEachPost(func(post int64) { left = int(post) })
 			limit := small[0].Limit
